@@ -1,0 +1,1 @@
+"""The flightline command: the whole pipeline in one process."""

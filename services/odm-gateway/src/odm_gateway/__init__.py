@@ -1,0 +1,1 @@
+"""Turns staged images into orthophotos, behind the NodeODM API."""

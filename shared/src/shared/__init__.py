@@ -1,0 +1,1 @@
+"""Contract and plumbing of the Flightline services."""

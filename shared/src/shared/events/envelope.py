@@ -1,0 +1,91 @@
+"""The CloudEvents 1.0 envelope that every event travels in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from uuid import uuid4
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class EventData(BaseModel):
+    """What an event says; subclasses are frozen facts, and readers ignore fields that they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: ClassVar[str]
+    """The event's CloudEvents type, which is its routing key."""
+
+    @property
+    def subject(self) -> str | None:
+        """Return the id of what the event is about."""
+        return None
+
+
+D_co = TypeVar("D_co", bound=EventData, covariant=True)
+D = TypeVar("D", bound=EventData)
+
+Name = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class Event(BaseModel, Generic[D_co]):
+    """One event: CloudEvents attributes around ``data``.
+
+    ``(source, id)`` names an event for ever: the same pair twice is the same event told twice.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Annotated[str, Field(pattern=r"^1\.\d+$")] = "1.0"
+    id: Name
+    source: Name
+    type: Name
+    time: AwareDatetime
+    subject: str | None = None
+    datacontenttype: str = "application/json"
+    correlationid: str | None = None
+    """Id of the event that began it all."""
+    causationid: str | None = None
+    """Id of the event whose handling caused this one."""
+    traceparent: str | None = None
+    """W3C trace context."""
+    data: D_co
+
+    @property
+    def key(self) -> str:
+        """Return what a consumer remembers to recognise this event when it comes again."""
+        return f"{self.source}#{self.id}"
+
+    @property
+    def correlation(self) -> str:
+        """Return the id of the event that began it all."""
+        return self.correlationid or self.id
+
+    def to_bytes(self) -> bytes:
+        """Return the event as structured-mode JSON."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+
+def new_event(
+    source: str, data: D, *, event_id: str | None = None, cause: Event[Any] | None = None
+) -> Event[D]:
+    """Return ``data`` as an event of ``source``.
+
+    Args:
+        source: The service that tells it, such as ``flightline/ingest``.
+        data: What is told.
+        event_id: A content-derived id, where telling it twice must be recognisable; else a random one.
+        cause: The event being handled; its correlation and trace are carried on.
+    """
+    return Event[D](
+        id=event_id or str(uuid4()),
+        source=source,
+        type=data.type,
+        time=datetime.now(UTC),
+        subject=data.subject,
+        correlationid=cause.correlation if cause else None,
+        causationid=cause.id if cause else None,
+        traceparent=cause.traceparent if cause else None,
+        data=data,
+    )

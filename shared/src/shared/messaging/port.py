@@ -1,0 +1,180 @@
+"""The bus: what an adapter must do, and no more.
+
+Topology: one durable topic exchange ``flightline.events``; one durable quorum queue per service and event,
+named ``<service>.<event type>``; beside it one queue per rung of the retry ladder and one for dead letters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from shared.errors import PermanentError
+
+EXCHANGE = "flightline.events"
+PROGRESS_EXCHANGE = "flightline.progress"
+UNROUTED_QUEUE = "flightline.unrouted"
+
+DEFAULT_LADDER = (
+    timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    timedelta(hours=1),
+)
+"""How long a message waits before each new attempt; after the last it is a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """That a service hears of a type of event, in a queue of its own."""
+
+    service: str
+    event_type: str
+
+    @property
+    def queue(self) -> str:
+        """Return the queue's name."""
+        return f"{self.service}.{self.event_type}"
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything that is declared on the broker."""
+
+    subscriptions: tuple[Subscription, ...]
+    ladder: tuple[timedelta, ...] = DEFAULT_LADDER
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Bytes on their way, with headers that survive retries and dead-lettering."""
+
+    body: bytes
+    routing_key: str
+    event_id: str = ""
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    content_type: str = "application/cloudevents+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Why a message became a dead letter."""
+
+    reason: str
+    """``permanent``, ``unreadable``, ``attempts_exhausted`` or ``bug``."""
+    error: str
+    """Class and message of the error."""
+    trace: str = ""
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that nobody could handle, as an operator sees it."""
+
+    id: str
+    queue: str
+    """The work queue that it came from and is replayed to."""
+    message: Message
+    death: Death
+    died_at: datetime | None
+
+
+class UnroutableError(PermanentError):
+    """Nobody has a queue for this type of event."""
+
+
+class Delivery(Protocol):
+    """One message handed to a consumer, to be settled exactly once by one of the four methods."""
+
+    @property
+    def message(self) -> Message:
+        """Return the message, with its original bytes."""
+
+    @property
+    def attempt(self) -> int:
+        """Return which attempt this is, 1 first. Redelivery after a crash or shutdown does not count."""
+
+    async def ack(self) -> None:
+        """Say that the message was handled. A connection lost meanwhile is logged, not raised."""
+
+    async def requeue(self) -> None:
+        """Hand the message back untouched, for another consumer."""
+
+    async def retry(self, delay: timedelta) -> None:
+        """Make the message come again, as the next attempt, after ``delay`` (a rung of the ladder).
+
+        Raises:
+            TransientError: It could not be forwarded; it was not acked and will be redelivered.
+        """
+
+    async def bury(self, death: Death) -> None:
+        """Move the message to the dead letters, its bytes and headers untouched.
+
+        Raises:
+            TransientError: It could not be forwarded; it was not acked and will be redelivered.
+        """
+
+
+class Transport(Protocol):
+    """A broker. Methods raise ``TransientError`` while it cannot be reached."""
+
+    async def declare(self, topology: Topology) -> None:
+        """Declare all of ``topology``, repeatable; never deletes.
+
+        Raises:
+            PermanentError: The broker has something of the same name and another shape; the message says what.
+        """
+
+    async def publish(self, message: Message) -> None:
+        """Publish to the event exchange; on return the message is on disk in every bound queue.
+
+        Raises:
+            UnroutableError: No queue is bound to its routing key; it lies in ``flightline.unrouted``.
+            TransientError: The outcome is unknown; publish again with the same ``event_id``.
+        """
+
+    def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+        """Receive messages, at most ``prefetch`` unsettled at a time; survives reconnects and server cancels.
+
+        Leaving the block stops delivery; what is unsettled then goes back to the queue.
+        """
+
+    def is_consuming(self, queue: str) -> bool:
+        """Return whether the broker would deliver to us now."""
+
+    async def depth(self, queue: str) -> int:
+        """Return how many messages wait in ``queue``."""
+
+    def dead_letters(self, queue: str) -> AsyncIterator[DeadLetter]:
+        """Iterate over the dead letters of a work queue, oldest first, without taking them away."""
+
+    async def replay(self, queue: str, letter_id: str) -> None:
+        """Put a dead letter back into its queue with attempts reset and event id kept; then remove it.
+
+        Raises:
+            NotFoundError: There is no such dead letter.
+        """
+
+    async def discard(self, queue: str, letter_id: str) -> None:
+        """Remove a dead letter for ever.
+
+        Raises:
+            NotFoundError: There is no such dead letter.
+        """
+
+    async def tell(self, topic: str, body: bytes) -> None:
+        """Send a progress message that nobody may hear; never waits for a confirm, never raises."""
+
+    def hear(self) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Receive progress messages sent from now on, by any process; slow listeners lose the oldest."""
+
+    def tail(self) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
+        """Receive a copy of every event published from now on, without taking it from anybody."""
+
+    async def ping(self) -> None:
+        """Return if the broker answers."""

@@ -1,0 +1,208 @@
+"""One SQLite file behind two threads: a writer that commits in groups, and a reader.
+
+A write is on disk (WAL, ``synchronous=FULL``) before its caller hears of it. Writes that wait at the same
+time share one commit, each behind its own savepoint, so that one failure does not undo its neighbours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shared.errors import DamagedError, StorageFullError, TransientError
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+BUSY_TIMEOUT_S = 10
+GROUP_AT_MOST = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Work[Any]
+    future: asyncio.Future[Any]
+
+
+class _Worker:
+    """A thread with a connection of its own that runs jobs in groups."""
+
+    def __init__(self, path: Path, *, writes: bool) -> None:
+        self._path = path
+        self._writes = writes
+        self._loop = asyncio.get_running_loop()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"sqlite {path.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def run(self, work: Work[T]) -> T:
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put(_Job(work, future))
+        return await future
+
+    async def stop(self) -> None:
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        connection = connect(self._path)
+        try:
+            while (job := self._jobs.get()) is not None:
+                group = [job]
+                stopping = self._gather(group)
+                outcomes = self._commit(connection, group) if self._writes else _read(connection, group)
+                self._loop.call_soon_threadsafe(_settle, group, outcomes)
+                if stopping:
+                    return
+        finally:
+            connection.close()
+
+    def _gather(self, group: list[_Job]) -> bool:
+        while len(group) < GROUP_AT_MOST:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return False
+            if job is None:
+                return True
+            group.append(job)
+        return False
+
+    def _commit(self, connection: sqlite3.Connection, group: list[_Job]) -> list[Any]:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [_in_savepoint(connection, job.work) for job in group]
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return [translated(error, self._path)] * len(group)
+        return [
+            translated(outcome, self._path) if isinstance(outcome, sqlite3.OperationalError) else outcome
+            for outcome in outcomes
+        ]
+
+
+def _in_savepoint(connection: sqlite3.Connection, work: Work[Any]) -> Any:
+    connection.execute("SAVEPOINT job")
+    try:
+        outcome = work(connection)
+    except Exception as error:
+        if not connection.in_transaction:  # SQLite itself rolled back: disk full, I/O error
+            raise sqlite3.OperationalError(str(error)) from error
+        connection.execute("ROLLBACK TO job")
+        outcome = error
+    connection.execute("RELEASE job")
+    return outcome
+
+
+def _read(connection: sqlite3.Connection, group: list[_Job]) -> list[Any]:
+    outcomes: list[Any] = []
+    for job in group:
+        try:
+            outcomes.append(job.work(connection))
+        except Exception as error:  # noqa: BLE001 - handed to the caller that it belongs to
+            outcomes.append(error)
+    return outcomes
+
+
+def _settle(group: list[_Job], outcomes: list[Any]) -> None:
+    for job, outcome in zip(group, outcomes, strict=True):
+        if job.future.done():  # its caller was cancelled
+            continue
+        if isinstance(outcome, Exception):
+            job.future.set_exception(outcome)
+        else:
+            job.future.set_result(outcome)
+
+
+def translated(error: sqlite3.Error, path: Path) -> Exception:
+    """Return what ``error`` means to a caller who does not know SQLite."""
+    text = str(error)
+    if "full" in text or "disk I/O" in text:
+        return StorageFullError(f"{path}: {text}; free some space, nothing acknowledged was lost")
+    if "locked" in text or "busy" in text:
+        return TransientError(f"{path} is held by another process for more than {BUSY_TIMEOUT_S} s: {text}")
+    if "malformed" in text or "not a database" in text:
+        return DamagedError(
+            f"{path} is damaged ({text}); it was left as it is. Restore it from a backup, or move it away"
+            " to start with an empty one"
+        )
+    return error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open ``path`` with full durability; transactions are the caller's.
+
+    Raises:
+        DamagedError: The file is no SQLite database, or a damaged one; it is left as it is.
+        TransientError: Another process holds it.
+    """
+    try:
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
+    return connection
+
+
+class Database:
+    """A SQLite file for one event loop; any number of processes may open it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writer = _Worker(path, writes=True)
+        self._reader = _Worker(path, writes=False)
+
+    async def write(self, work: Work[T]) -> T:
+        """Run ``work`` in a transaction and return its result once that is on disk.
+
+        Raises:
+            StorageFullError: No space is left; nothing was written.
+            TransientError: Another process holds the file.
+        """
+        return await self._writer.run(work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run ``work``, which must only read, beside the writer."""
+        return await self._reader.run(work)
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._writer.start()
+        self._reader.start()
+
+    async def stop(self) -> None:
+        """Finish what was begun and close the file."""
+        await self._writer.stop()
+        await self._reader.stop()
+
+
+@asynccontextmanager
+async def open_database(path: Path) -> AsyncIterator[Database]:
+    """Open the SQLite file at ``path``, made with its folder where it is missing.
+
+    Raises:
+        DamagedError: The file is no SQLite database, or a damaged one; it is left as it is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (await asyncio.to_thread(connect, path)).close()
+    database = Database(path)
+    database.start()
+    try:
+        yield database
+    finally:
+        await database.stop()

@@ -1,0 +1,31 @@
+"""The store of versioned documents."""
+
+from shared.state.documents import Change, Collection, Document, Documents, LeaseLostError
+from shared.state.port import (
+    AlreadyExistsError,
+    Between,
+    CollectionSpec,
+    Index,
+    OneOf,
+    Order,
+    RevisionError,
+    Store,
+    Where,
+)
+
+__all__ = [
+    "AlreadyExistsError",
+    "Between",
+    "Change",
+    "Collection",
+    "CollectionSpec",
+    "Document",
+    "Documents",
+    "Index",
+    "LeaseLostError",
+    "OneOf",
+    "Order",
+    "RevisionError",
+    "Store",
+    "Where",
+]
