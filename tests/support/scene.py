@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from pyproj import Transformer
+
 from odm_gateway.orthophoto.models import Block, Lens, Photo, Pose, Residuals, Surface
 
 if TYPE_CHECKING:
@@ -21,6 +24,11 @@ ORIGIN = np.array([424_000.0, 5_188_000.0, 200.0])
 EPSG = 32615
 HEIGHT_M = 40.0
 SQUARE_M = 4.0
+GPS_OFFSET_M = np.array([0.3, -0.2, 1.0])
+"""True position less what GPS says."""
+
+
+LENS = Lens(0.8, 0.02, -0.01)
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Scene:
 
     width: int = 480
     height: int = 360
-    lens: Lens = Lens(0.8, 0.02, -0.01)
+    lens: Lens = LENS
     slope_east: float = 0.0
     columns: int = 3
     rows: int = 2
@@ -41,7 +49,7 @@ class Scene:
 
 
 def checkerboard(east: Floats, north: Floats) -> Floats:
-    """Return RGB of squares whose red corner square begins at the frame's zero; edges are on multiples of 4 m."""
+    """Return RGB of squares with edges on multiples of 4 m."""
     odd = (np.floor(east / SQUARE_M) + np.floor(north / SQUARE_M)) % 2
     return np.stack([60 + 120 * odd, 80 + 80 * odd, 150 - 60 * odd], axis=-1)
 
@@ -52,7 +60,7 @@ def photographed(scene: Scene, folder: Path) -> tuple[Block, Surface]:
     poses, photos = [], []
     for index in range(scene.columns * scene.rows):
         pose = _pose(scene, index)
-        photo = _photo(scene, folder, index)
+        photo = _photo(scene, folder, index, pose)
         image = _exposed(scene, index, _render(scene, pose))
         cv2.imwrite(str(photo.path), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 97])
         photos.append(photo)
@@ -69,15 +77,20 @@ def _pose(scene: Scene, index: int) -> Pose:
     heading = np.array(
         [[np.cos(yaw_rad), -np.sin(yaw_rad), 0], [np.sin(yaw_rad), np.cos(yaw_rad), 0], [0, 0, 1]]
     )
-    lean = np.array([[1, 0, 0], [0, np.cos(tilt_rad), -np.sin(tilt_rad)], [0, np.sin(tilt_rad), np.cos(tilt_rad)]])
+    lean = np.array(
+        [[1, 0, 0], [0, np.cos(tilt_rad), -np.sin(tilt_rad)], [0, np.sin(tilt_rad), np.cos(tilt_rad)]]
+    )
     return Pose(lean @ down @ heading, position)
 
 
-def _photo(scene: Scene, folder: Path, index: int) -> Photo:
+def _photo(scene: Scene, folder: Path, index: int, pose: Pose) -> Photo:
     name = f"photo_{index:02}.jpg"
+    east, north, altitude = pose.position + ORIGIN - GPS_OFFSET_M
+    longitude, latitude = Transformer.from_crs(EPSG, 4326, always_xy=True).transform(east, north)
+    taken_at = datetime(2026, 5, 1, 12, 0, index, tzinfo=UTC)
     return Photo(
-        name, folder / name, scene.width, scene.height, 46.84, -92.0, 240.0, HEIGHT_M, scene.yaw_deg,
-        scene.lens.focal, 0.003, "Maker", "Model X", None,
+        name, folder / name, scene.width, scene.height, latitude, longitude, altitude, HEIGHT_M,
+        scene.yaw_deg, scene.lens.focal, 0.003, "Maker", "Model X", taken_at,
     )  # fmt: skip
 
 
@@ -93,7 +106,7 @@ def _render(scene: Scene, pose: Pose) -> Floats:
     reach = above / (scene.slope_east * rays[..., 0] - rays[..., 2])
     ground = pose.position + rays * reach[..., None]
     colors = (scene.color or checkerboard)(ground[..., 0], ground[..., 1])
-    return colors.reshape(scene.height, 3, scene.width, 3, 3).mean(axis=(1, 3))
+    return np.asarray(colors.reshape(scene.height, 3, scene.width, 3, 3).mean(axis=(1, 3)))
 
 
 def _undistorted(scene: Scene, u: Floats, v: Floats) -> Floats:
@@ -120,8 +133,9 @@ def _surface(scene: Scene) -> Surface:
 def _block(scene: Scene, photos: list[Photo], poses: list[Pose]) -> Block:
     east, north = np.meshgrid(np.arange(-10.0, 40.0, 5.0), np.arange(-10.0, 30.0, 5.0))
     points = np.stack([east.ravel(), north.ravel(), scene.slope_east * east.ravel()], axis=1)
+    colors = np.full((len(points), 3), 128, np.uint8)
     return Block(
-        EPSG, ORIGIN, scene.lens, tuple(photos), tuple(poses), points, np.full((len(points), 3), 128, np.uint8),
+        EPSG, ORIGIN, scene.lens, tuple(photos), tuple(poses), points, colors,
         Residuals(0.2, 0.3, 0.4), 0.5, features_per_photo=(500,) * len(photos), observations=4 * len(points),
         sharpness=(100.0,) * len(photos),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared.errors import DamagedError, StorageFullError, TransientError
+from shared.errors import DamagedError, PermanentError, StorageFullError, TransientError
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -39,32 +39,50 @@ class _Worker:
         self._writes = writes
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._stopped = False
         self._thread = threading.Thread(target=self._run, name=f"sqlite {path.name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     async def run(self, work: Work[T]) -> T:
+        if self._stopped:
+            raise TransientError(f"{self._path} was closed")
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(_Job(work, future))
         return await future
 
     async def stop(self) -> None:
+        self._stopped = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        connection = connect(self._path)
         try:
-            while (job := self._jobs.get()) is not None:
-                group = [job]
-                stopping = self._gather(group)
-                outcomes = self._commit(connection, group) if self._writes else _read(connection, group)
-                self._loop.call_soon_threadsafe(_settle, group, outcomes)
-                if stopping:
-                    return
+            connection = connect(self._path)
+        except Exception as error:  # noqa: BLE001 - told to every caller, who would wait for ever
+            refusal = error
+            self._serve(lambda group: [refusal] * len(group))
+            return
+        try:
+            self._serve(lambda group: self._outcomes(connection, group))
         finally:
             connection.close()
+
+    def _serve(self, outcomes: Callable[[list[_Job]], list[Any]]) -> None:
+        while (job := self._jobs.get()) is not None:
+            group = [job]
+            stopping = self._gather(group)
+            self._loop.call_soon_threadsafe(_settle, group, outcomes(group))
+            if stopping:
+                return
+
+    def _outcomes(self, connection: sqlite3.Connection, group: list[_Job]) -> list[Any]:
+        outcomes = self._commit(connection, group) if self._writes else _read(connection, group)
+        return [
+            translated(outcome, self._path) if isinstance(outcome, sqlite3.Error) else outcome
+            for outcome in outcomes
+        ]
 
     def _gather(self, group: list[_Job]) -> bool:
         while len(group) < GROUP_AT_MOST:
@@ -85,11 +103,8 @@ class _Worker:
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            return [translated(error, self._path)] * len(group)
-        return [
-            translated(outcome, self._path) if isinstance(outcome, sqlite3.OperationalError) else outcome
-            for outcome in outcomes
-        ]
+            return [error] * len(group)
+        return outcomes
 
 
 def _in_savepoint(connection: sqlite3.Connection, work: Work[Any]) -> Any:
@@ -98,7 +113,7 @@ def _in_savepoint(connection: sqlite3.Connection, work: Work[Any]) -> Any:
         outcome = work(connection)
     except Exception as error:
         if not connection.in_transaction:  # SQLite itself rolled back: disk full, I/O error
-            raise sqlite3.OperationalError(str(error)) from error
+            raise
         connection.execute("ROLLBACK TO job")
         outcome = error
     connection.execute("RELEASE job")
@@ -107,11 +122,14 @@ def _in_savepoint(connection: sqlite3.Connection, work: Work[Any]) -> Any:
 
 def _read(connection: sqlite3.Connection, group: list[_Job]) -> list[Any]:
     outcomes: list[Any] = []
+    connection.execute("BEGIN")  # one snapshot for all: taking one costs as much as a small query
     for job in group:
         try:
             outcomes.append(job.work(connection))
         except Exception as error:  # noqa: BLE001 - handed to the caller that it belongs to
             outcomes.append(error)
+    if connection.in_transaction:
+        connection.execute("COMMIT")
     return outcomes
 
 
@@ -127,17 +145,24 @@ def _settle(group: list[_Job], outcomes: list[Any]) -> None:
 
 def translated(error: sqlite3.Error, path: Path) -> Exception:
     """Return what ``error`` means to a caller who does not know SQLite."""
-    text = str(error)
-    if "full" in text or "disk I/O" in text:
-        return StorageFullError(f"{path}: {text}; free some space, nothing acknowledged was lost")
-    if "locked" in text or "busy" in text:
-        return TransientError(f"{path} is held by another process for more than {BUSY_TIMEOUT_S} s: {text}")
-    if "malformed" in text or "not a database" in text:
-        return DamagedError(
-            f"{path} is damaged ({text}); it was left as it is. Restore it from a backup, or move it away"
-            " to start with an empty one"
-        )
-    return error
+    match getattr(error, "sqlite_errorname", "").split("_")[1:]:
+        case ["FULL"] | ["IOERR", "WRITE"]:  # a quota or a file size limit shows as a failed write
+            return StorageFullError(f"{path}: {error}; free some space, nothing acknowledged was lost")
+        case ["BUSY" | "LOCKED", *_]:
+            return TransientError(
+                f"{path} is held by another process for more than {BUSY_TIMEOUT_S} s: {error}"
+            )
+        case ["CORRUPT" | "NOTADB", *_]:
+            return DamagedError(
+                f"{path} is damaged ({error}); it was left as it is. Restore it from a backup, or move it"
+                " away to start with an empty one"
+            )
+        case ["CANTOPEN" | "READONLY" | "PERM" | "AUTH", *_]:
+            return PermanentError(f"{path} cannot be opened for writing ({error}); check its permissions")
+        case ["IOERR", *_]:
+            return TransientError(f"{path}: {error}; nothing acknowledged was lost")
+        case _:
+            return error
 
 
 def connect(path: Path) -> sqlite3.Connection:

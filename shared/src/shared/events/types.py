@@ -122,12 +122,13 @@ class ImageScaled(EventData):
 
 
 class TaskCompleted(EventData):
-    """A task ended, well or badly. Told by odm-gateway and datalab."""
+    """A task ended, well or badly. Told by odm-gateway, datalab and, of failures, ingest."""
 
     type: ClassVar[str] = "task-completed"
 
     task_id: Identifier
-    kind: Literal["odm", "datalab"]
+    kind: Literal["odm", "datalab", "ingest"]
+    """``ingest`` tells only of flights that could not be staged; ``images-staged`` tells of the others."""
     name: str
     status: Literal["completed", "failed", "canceled"]
     error: str | None = None
@@ -135,12 +136,13 @@ class TaskCompleted(EventData):
     """Where the products lie in the object store."""
     assets: tuple[str, ...] = ()
     """The products, relative to ``outputs``."""
-    summary: dict[str, Any] = {}
+    summary: Annotated[dict[str, Any], Field(default_factory=dict)]
     """Figures of the run, such as images used and ground sampling distance."""
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime
     flight_id: Identifier | None = None
     version: Identifier | None = None
+    rerun: Count = 0
     session_id: str | None = None
 
     @property

@@ -65,7 +65,8 @@ class Death:
     """Why a message became a dead letter."""
 
     reason: str
-    """``permanent``, ``unreadable``, ``attempts_exhausted`` or ``bug``."""
+    """``permanent``, ``unreadable``, ``attempts_exhausted``, ``bug`` or ``delivery_limit``: it took down so
+    many consumers that the broker gave up."""
     error: str
     """Class and message of the error."""
     trace: str = ""
@@ -120,6 +121,19 @@ class Delivery(Protocol):
         """
 
 
+class Deliveries(Protocol):
+    """The messages that come to one consumer; iterated over by one task."""
+
+    def __aiter__(self) -> AsyncIterator[Delivery]:
+        """Return itself."""
+
+    async def __anext__(self) -> Delivery:
+        """Wait for the next message; ends after ``stop``."""
+
+    async def stop(self) -> None:
+        """Receive no more and hand back what was not yet iterated over; the rest can still be settled."""
+
+
 class Transport(Protocol):
     """A broker. Methods raise ``TransientError`` while it cannot be reached."""
 
@@ -127,7 +141,7 @@ class Transport(Protocol):
         """Declare all of ``topology``, repeatable; never deletes.
 
         Raises:
-            PermanentError: The broker has something of the same name and another shape; the message says what.
+            PermanentError: The broker has something of the same name and another shape; the error says what.
         """
 
     async def publish(self, message: Message) -> None:
@@ -138,10 +152,13 @@ class Transport(Protocol):
             TransientError: The outcome is unknown; publish again with the same ``event_id``.
         """
 
-    def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+    def consume(self, queue: str, *, prefetch: int) -> AbstractAsyncContextManager[Deliveries]:
         """Receive messages, at most ``prefetch`` unsettled at a time; survives reconnects and server cancels.
 
         Leaving the block stops delivery; what is unsettled then goes back to the queue.
+
+        Raises:
+            PermanentError: No queue of this name was declared.
         """
 
     def is_consuming(self, queue: str) -> bool:

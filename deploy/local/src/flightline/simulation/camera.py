@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from odm_gateway.orthophoto.models import Floats, Lens, Pose
 
 from flightline.simulation.canvas import Bytes, Floats32, Grid, Scene
+from odm_gateway.orthophoto.models import Floats, Lens, Pose
 
 _STEP_CELLS = 1.5
 _BISECTIONS = 5
@@ -112,7 +111,9 @@ class _Bundle:
     row_slope: Floats32
     """(height, width) cells per metre of descent."""
 
-    def at(self, z: Floats32 | float, place: tuple[slice, slice] = (slice(None), slice(None))) -> list[Floats32]:
+    def at(
+        self, z: Floats32 | float, place: tuple[slice, slice] = (slice(None), slice(None))
+    ) -> list[Floats32]:
         """Return the columns and rows that rays reach at height ``z``."""
         descent = np.float32(self.height_m) - np.asarray(z, np.float32)
         return [
@@ -124,10 +125,11 @@ class _Bundle:
 def first_hits(relief: Relief, pose: Pose, rays: Floats) -> tuple[Floats32, Floats32, Floats32]:
     """Return column, row and height, each (height, width), of what the ``rays`` of a photo meet first."""
     bundle = _to_bundle(relief.grid, pose, rays)
-    above = np.empty(rays.shape[:2], np.float32)
+    height, width, _ = rays.shape
+    above = np.empty((height, width), np.float32)
     gap = np.empty_like(above)
-    for top in range(0, above.shape[0], _TILE_PX):
-        for left in range(0, above.shape[1], _TILE_PX):
+    for top in range(0, height, _TILE_PX):
+        for left in range(0, width, _TILE_PX):
             place = (slice(top, top + _TILE_PX), slice(left, left + _TILE_PX))
             above[place], gap[place] = _march(relief, bundle, place)
     for _ in range(_BISECTIONS):
@@ -160,7 +162,9 @@ def _march(relief: Relief, bundle: _Bundle, place: tuple[slice, slice]) -> tuple
     steps = max(int(np.ceil((high - low) * slope / _STEP_CELLS)), 1)
     drop = (high - low) / steps
     columns, rows = bundle.at(high, place)
-    column_step, row_step = (np.float32(drop) * side[place] for side in (bundle.column_slope, bundle.row_slope))
+    column_step, row_step = (
+        np.float32(drop) * side[place] for side in (bundle.column_slope, bundle.row_slope)
+    )
     free = np.ones(columns.shape, np.bool_)
     passed = np.zeros(columns.shape, np.float32)
     for step in range(1, steps):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Floats32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 Color = tuple[int, int, int]
 
 

@@ -140,7 +140,7 @@ def _rationals(*numbers: Fraction) -> Tag:
 
 
 def _sexagesimal(angle_deg: float) -> Tag:
-    """Return degrees, minutes and seconds; seconds to 1e-6, less than a tenth of a millimetre on the ground."""
+    """Return degrees, minutes and seconds; seconds to 1e-6, 0.03 mm on the ground."""
     micro_seconds = round(abs(angle_deg) * 3_600_000_000)
     degrees, rest = divmod(micro_seconds, 3_600_000_000)
     minutes, rest = divmod(rest, 60_000_000)

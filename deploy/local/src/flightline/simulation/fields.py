@@ -60,7 +60,7 @@ class Plot(NamedTuple):
         """Return the four corners (4, 2), east and north, less a margin."""
         u0, u1, v0, v1 = self.u0 + margin_m, self.u1 - margin_m, self.v0 + margin_m, self.v1 - margin_m
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        return np.array([[u0, v0], [u1, v0], [u1, v1], [u0, v1]]) @ turn + center
+        return np.asarray(np.array([[u0, v0], [u1, v0], [u1, v1], [u0, v1]]) @ turn + center)
 
 
 def _split(plot: Plot, rng: np.random.Generator) -> list[Plot]:
@@ -136,14 +136,20 @@ def paint_road(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.float64]:
     line = np.column_stack([east + grid.west_m, north + grid.north_m])
     cells = _fixed_point(grid.to_cells(line))
     mask = np.zeros(grid.shape, np.uint8)
-    cv2.polylines(mask, [cells], False, 1, round(_ROAD_WIDTH_M / grid.cell_m), cv2.LINE_8, _SHIFT)  # noqa: FBT003 - positional in OpenCV
+    _draw_lines(mask, [cells], 1, _ROAD_WIDTH_M / grid.cell_m)
     asphalt = mask.astype(bool)
     canvas.albedo[asphalt] = (104, 103, 106)
     canvas.texture[asphalt] *= np.float32(0.45)
-    for dash in range(0, len(cells) - 3, 6):
-        thickness = max(round(0.15 / grid.cell_m), 1)
-        cv2.polylines(canvas.albedo, [cells[dash : dash + 3]], False, (222, 220, 212), thickness, cv2.LINE_8, _SHIFT)  # noqa: FBT003
+    dashes = [cells[start : start + 3] for start in range(0, len(cells) - 3, 6)]
+    _draw_lines(canvas.albedo, dashes, (222, 220, 212), 0.15 / grid.cell_m)
     return line
+
+
+def _draw_lines(
+    image: NDArray[np.uint8], lines: list[NDArray[np.int32]], color: Color | int, width_px: float
+) -> None:
+    closed = False
+    cv2.polylines(image, lines, closed, color, max(round(width_px), 1), cv2.LINE_8, _SHIFT)
 
 
 def scatter_stones(canvas: Canvas, rng: np.random.Generator) -> None:

@@ -55,7 +55,9 @@ def cast_shadow(heights: Floats32, cell_m: float, sun: Sun) -> Floats32:
     while step < reach:
         shift = np.array([[1, 0, step * toward[0]], [0, 1, step * toward[1]]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        ahead = cv2.warpAffine(horizon, shift, heights.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        ahead = cv2.warpAffine(
+            horizon, shift, heights.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
         np.maximum(horizon, ahead - np.float32(step * drop_m), out=horizon)
         step *= 2
     return np.asarray(np.clip((horizon - heights - 0.05) / 0.25, 0, 1), np.float32)

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def value_noise(rng: np.random.Generator, shape: tuple[int, int], wavelength_px: float) -> NDArray[np.float32]:
+def value_noise(
+    rng: np.random.Generator, shape: tuple[int, int], wavelength_px: float
+) -> NDArray[np.float32]:
     """Return a ``shape`` field of about unit variance whose bumps are ``wavelength_px`` apart (>= 1)."""
     rows, columns = (int(np.ceil(side / wavelength_px)) + 3 for side in shape)
     grid = rng.standard_normal((rows, columns), dtype=np.float32)

@@ -26,20 +26,19 @@ class Development:
 
 def draw_development(rng: np.random.Generator, noise_sigma: float = 2.0) -> Development:
     """Draw exposure (±8 %) and white balance (±2 %) as an automatic camera has them."""
-    exposure = np.exp(rng.normal(0, 0.08))
-    red, green, blue = exposure * np.exp(rng.normal(0, 0.02, 3))
-    return Development((float(red), float(green), float(blue)), noise_sigma)
+    red, green, blue = np.exp(rng.normal(0, 0.08) + rng.normal(0, 0.02, 3)).tolist()
+    return Development((red, green, blue), noise_sigma)
 
 
 def expose(colors: Bytes, development: Development, rng: np.random.Generator) -> Bytes:
     """Return the photo (height, width, 3) that a sensor makes of the ideal ``colors``."""
-    picture = cv2.GaussianBlur(colors, (0, 0), _BLUR_SIGMA_PX).astype(np.float32)
+    picture = np.asarray(cv2.GaussianBlur(colors, (0, 0), _BLUR_SIGMA_PX), np.float32)
     picture *= _falloff(*colors.shape[:2])[..., None]
     picture *= np.array(development.gains, np.float32)
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
     noise *= np.sqrt(picture + 16) * np.float32(development.noise_sigma / 12)
     picture += noise
-    return np.asarray(cv2.convertScaleAbs(np.maximum(picture, 0)))
+    return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 def _falloff(height: int, width: int) -> Floats32:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from odm_gateway.orthophoto.models import Floats
 from pyproj import Proj, Transformer
+
+from odm_gateway.orthophoto.models import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,14 @@ from flightline.simulation.objects import build_houses, plant_trees
 
 _HILLS_M = {90.0: 0.9, 45.0: 0.45, 20.0: 0.2, 9.0: 0.09, 4.0: 0.04}
 """Standard deviation of the ground by wavelength, both in metres."""
-_TEXTURE = {400: 0.03, 128: 0.04, 48: 0.04, 20: 0.05, 9: 0.06, 4: 0.07, 2: 0.07, 1: 0.05}
+_TEXTURE = {400.0: 0.03, 128.0: 0.04, 48.0: 0.04, 20.0: 0.05, 9.0: 0.06, 4.0: 0.07, 2.0: 0.07, 1.0: 0.05}
 """Contrast by wavelength in cells, down to the single cell: rows alone would repeat themselves."""
 _TERRACE_M = 2.0
+
+
+def lowest_ground_m(relief: float) -> float:
+    """Return a height that the ground stays above, metres from the site's origin."""
+    return -4.5 * abs(relief)
 
 
 def build_scene(grid: Grid, *, seed: int, relief: float = 1.0, softness_px: float = 0.0) -> Scene:
@@ -67,4 +72,4 @@ def _lit_colors(canvas: Canvas, rng: np.random.Generator) -> Bytes:
         hue = 1 + np.float32(0.04) * value_noise(rng, canvas.grid.shape, 7 / canvas.grid.cell_m)
         hue *= brightness
         channels.append(cv2.multiply(canvas.albedo[..., channel], hue, dtype=cv2.CV_8U))
-    return cv2.merge(channels)
+    return np.asarray(cv2.merge(channels), np.uint8)

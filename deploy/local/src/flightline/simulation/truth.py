@@ -1,8 +1,8 @@
 """What is really so about a simulated flight, and its file form.
 
-``truth/`` beside the photos holds ``truth.json`` (lens, poses, GPS errors), ``surface.npz`` (heights, and where
-the bare ground is) and ``ortho.gtiff``. The last is an ordinary GeoTIFF under a suffix that nothing takes for
-a photo of the flight.
+``truth/`` beside the photos holds ``truth.json`` (lens, poses, GPS errors), ``surface.npz`` (heights, and
+where the bare ground is) and ``ortho.gtiff``. The last is an ordinary GeoTIFF under a suffix that nothing
+takes for a photo of the flight.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from odm_gateway.orthophoto.models import Floats, Lens, Pose
 from rasterio.transform import from_origin
 
 from flightline.simulation.camera import Camera
 from flightline.simulation.canvas import Grid, Scene
+from odm_gateway.orthophoto.models import Floats, Lens, Pose
 
 FOLDER = "truth"
 _JSON, _SURFACE, _ORTHO = "truth.json", "surface.npz", "ortho.gtiff"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .canvas import GRID_PX
+from .sampling import sample
 from .views import heights_at
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _SEAM_POWER: Final = 24
 _LEVEL_POWER: Final = 4
 """Low band: colours blend over a wide zone."""
 _FAINTEST: Final = 0.004
+_WHOLE: Final = 0.999
+"""Less than this sum of shares: at least one corner of the grid cell was not seen."""
 _TAPER: Final = 0.12
 """Part of the photo's shorter side over which its weight falls to nothing at the edge."""
 
@@ -62,7 +65,9 @@ def tile_glances(views: list[View], surface: Surface, canvas: Canvas, window: Wi
     if not seen:
         return []
     stacked = np.stack([weights for _, _, weights in seen])
-    seams, levels = (_shares(stacked, power).reshape(-1, rows, columns) for power in (_SEAM_POWER, _LEVEL_POWER))
+    seams, levels = (
+        _shares(stacked, power).reshape(-1, rows, columns) for power in (_SEAM_POWER, _LEVEL_POWER)
+    )
     return [
         Glance(view, np.nan_to_num(pixels, nan=-1).astype(np.float32).reshape(rows, columns, 2), seam, level)
         for (view, pixels, _), seam, level in zip(seen, seams, levels, strict=True)
@@ -86,7 +91,7 @@ def _shares(log_weights: Floats, power: int) -> NDArray[np.float32]:
     best = log_weights.max(axis=0)
     shares = np.exp(power * (log_weights - np.where(np.isfinite(best), best, 0)))
     shares[shares < _FAINTEST] = 0
-    return (shares / np.maximum(shares.sum(axis=0), 1e-12)).astype(np.float32)
+    return np.asarray(shares / np.maximum(shares.sum(axis=0), 1e-12), np.float32)
 
 
 def blend(
@@ -102,13 +107,16 @@ def blend(
     color = np.zeros((rows * GRID_PX, columns * GRID_PX, 3), np.float32)
     shift = np.zeros((rows, columns, 3), np.float32)
     for glance in glances:
-        low = _sample(small(glance.view), glance.pixels).astype(np.float32)
+        low = _look(small(glance.view), glance.pixels).astype(np.float32)
         shift += low * (glance.level - glance.seam)[:, :, None]
         if glance.seam.any():
             _add_detail(color, glance, full)
     color += _enlarge(shift)
-    seen = _enlarge(sum((glance.seam for glance in glances), np.zeros((rows, columns), np.float32))) > 0.999
-    inner = (slice(_MARGIN * GRID_PX, _MARGIN * GRID_PX + height), slice(_MARGIN * GRID_PX, _MARGIN * GRID_PX + width))
+    seen = _enlarge(np.sum([glance.seam for glance in glances], axis=0)) > _WHOLE
+    inner = (
+        slice(_MARGIN * GRID_PX, _MARGIN * GRID_PX + height),
+        slice(_MARGIN * GRID_PX, _MARGIN * GRID_PX + width),
+    )
     return np.clip(np.rint(color[inner]), 0, 255).astype(np.uint8), seen[inner]
 
 
@@ -119,16 +127,13 @@ def _add_detail(color: NDArray[np.float32], glance: Glance, full: Callable[[View
     grid = (slice(top, top + height), slice(left, left + width))
     part = tuple(slice(side.start * GRID_PX, side.stop * GRID_PX) for side in grid)
     picture = full(glance.view)
-    image = _sample(picture, _enlarge(glance.pixels[grid]))
+    image = _look(picture, _enlarge(glance.pixels[grid]))
     color[part] += image * _enlarge(glance.seam[grid])[:, :, None]
 
 
-def _sample(picture: Picture, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the picture's colours at photo positions; beyond its edge the edge repeats."""
-    where = pixels * np.array(picture.scale, np.float32) - np.float32(0.5)
-    return np.asarray(
-        cv2.remap(picture.pixels, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+def _look(picture: Picture, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the picture's colours at positions in the photo."""
+    return sample(picture.pixels, pixels * np.array(picture.scale, np.float32))
 
 
 def _enlarge(grid: NDArray[np.float32]) -> NDArray[np.float32]:

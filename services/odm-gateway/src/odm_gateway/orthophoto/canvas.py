@@ -81,7 +81,9 @@ class Cover:
         return np.asarray(inside > 0)
 
 
-def plan_canvas(views: list[View], surface: Surface, options: EngineOptions) -> tuple[Canvas, Cover, list[str]]:
+def plan_canvas(
+    views: list[View], surface: Surface, options: EngineOptions
+) -> tuple[Canvas, Cover, list[str]]:
     """Return the map's grid, what of it to show, and warnings for the user.
 
     Raises:
@@ -97,8 +99,8 @@ def plan_canvas(views: list[View], surface: Surface, options: EngineOptions) -> 
     if canvas.width * canvas.height > cap_pixels:
         pixel_m *= math.sqrt(canvas.width * canvas.height / cap_pixels)
         warnings.append(
-            f"The map would have {canvas.megapixels:.0f} megapixels; the pixel is {pixel_m * 100:.1f} cm instead of "
-            f"{canvas.pixel_m * 100:.1f} cm to stay within {options.max_canvas_megapixels:.0f}."
+            f"The map would have {canvas.megapixels:.0f} megapixels; its pixel is {pixel_m * 100:.1f} cm "
+            f"instead of {canvas.pixel_m * 100:.1f} cm to stay within {options.max_canvas_megapixels:.0f}."
         )
         canvas = _shown(cover, pixel_m)
     return canvas, cover, warnings
@@ -132,10 +134,12 @@ def _cover(
     """Return what is seen by two photos, drawn in by ``crop_m``; with 0 all that is seen at all."""
     seen, cell_m = count_photos(views, footprints, surface, canvas)
     needed = min(_COVER_PHOTOS, len(views)) if crop_m > 0 else 1
-    inside_m = _distance(seen >= needed, cell_m) - crop_m
+    inside_m = _smooth(_distance(seen >= needed, cell_m) - crop_m)
     if crop_m > 0 and not (inside_m > 0).any():
-        warnings.append(f"Nothing is left {crop_m:g} m inside the edge of the overlap, so the map is not cropped.")
-        inside_m = _distance(seen >= 1, cell_m)
+        warnings.append(
+            f"Nothing is left {crop_m:g} m inside the edge of the overlap, so the map is not cropped."
+        )
+        inside_m = _smooth(_distance(seen >= 1, cell_m))
     return Cover(inside_m, canvas.west_m, canvas.north_m, cell_m)
 
 
@@ -147,10 +151,15 @@ def _distance(mask: NDArray[np.bool_], cell_m: float) -> NDArray[np.float32]:
     return (signed * cell_m).astype(np.float32)
 
 
+def _smooth(inside_m: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the distances with the steps of the grid evened out, so that the outline is no staircase."""
+    return np.asarray(cv2.GaussianBlur(inside_m, (0, 0), 2.0), np.float32)
+
+
 def count_photos(
     views: list[View], footprints: list[Floats], surface: Surface, canvas: Canvas
 ) -> tuple[NDArray[np.uint16], float]:
-    """Return how many photos see each cell of a coarse grid over the canvas, and the cell's side in metres."""
+    """Return how many photos see each cell of a coarse grid over the canvas, and its side in metres."""
     step_px = max(float(GRID_PX), math.sqrt(canvas.width * canvas.height / _COVER_CELLS))
     columns, rows = (math.ceil(side / step_px) for side in (canvas.width, canvas.height))
     cell_m = step_px * canvas.pixel_m

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from rasterio.io import DatasetWriter
     from rasterio.transform import Affine
 
@@ -51,7 +52,12 @@ class RasterFrame:
             if self.content == "rgba"
             else {"count": 1, "dtype": "float32", "nodata": self.nodata}
         )
-        place = {"width": self.width, "height": self.height, "transform": self.transform, "crs": f"EPSG:{self.epsg}"}
+        place = {
+            "width": self.width,
+            "height": self.height,
+            "transform": self.transform,
+            "crs": f"EPSG:{self.epsg}",
+        }
         tiling = {"tiled": True, "blockxsize": _BLOCK_PX, "blockysize": _BLOCK_PX, "SPARSE_OK": True}
         packing = {"compress": "ZSTD", "ZSTD_LEVEL": 1, "BIGTIFF": "IF_SAFER"}
         return {"driver": "GTiff", **place, **bands, **tiling, **packing}
@@ -72,12 +78,16 @@ def new_cog(path: Path, frame: RasterFrame, threads: int) -> Iterator[DatasetWri
             draft.unlink(missing_ok=True)
 
 
-def write_preview(raster: Path, preview: Path, longest_px: int = 4096) -> None:
-    """Write a PNG with alpha of an RGBA raster, no side longer than ``longest_px``."""
+def read_rgba(raster: Path, longest_px: int) -> NDArray[np.uint8]:
+    """Return an RGBA raster as ``(rows, columns, 4)``, no side longer than ``longest_px``."""
     with rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_MB), rasterio.open(raster) as source:
         shrink = max(1.0, max(source.width, source.height) / longest_px)
         shape = (4, max(1, int(source.height / shrink)), max(1, int(source.width / shrink)))
         rgba = source.read(out_shape=shape, resampling=Resampling.average)
-    bgra = np.ascontiguousarray(rgba[[2, 1, 0, 3]].transpose(1, 2, 0))
-    _, png = cv2.imencode(".png", bgra, [cv2.IMWRITE_PNG_COMPRESSION, 4])
-    write_bytes(preview, png.tobytes())
+    return np.asarray(rgba.transpose(1, 2, 0), np.uint8)
+
+
+def write_png(path: Path, rgba: NDArray[np.uint8]) -> None:
+    """Write ``(rows, columns, 4)`` RGBA as PNG."""
+    _, png = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    write_bytes(path, png.tobytes())

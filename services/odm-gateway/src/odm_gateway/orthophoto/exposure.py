@@ -8,18 +8,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .parallel import map_threads
 from .pictures import load_picture
 from .views import heights_at
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from .canvas import Canvas
     from .models import Floats, Surface
     from .views import View
 
 _SAMPLES: Final = 40_000
 _PER_PAIR_AT_LEAST: Final = 12
+_PER_PAIR_ENOUGH: Final = 200
 _DARKEST, _BRIGHTEST = 8, 247
 """Outside, the sensor or the encoding clips and ratios mean nothing."""
 _PRIOR_WEIGHT: Final = 0.03
@@ -27,13 +27,13 @@ _PRIOR_WEIGHT: Final = 0.03
 _GAIN_RANGE: Final = (0.4, 2.5)
 
 
-def even_out(views: list[View], surface: Surface, canvas: Canvas, pool: Executor) -> Floats:
+def even_out(views: list[View], surface: Surface, canvas: Canvas, threads: int) -> Floats:
     """Return ``(photos, 3)`` RGB factors under which overlapping photos agree best, by least squares."""
     step_px = max(8.0, float(np.sqrt(canvas.width * canvas.height / _SAMPLES)))
     columns, rows = int(canvas.width // step_px), int(canvas.height // step_px)
     ground = canvas.nodes(0, 0, max(columns, 1), max(rows, 1), step_px)
     points = np.column_stack([ground, heights_at(surface, ground)])
-    colors = list(pool.map(lambda view: _colors_at(view, points), views))
+    colors = map_threads(lambda view: _colors_at(view, points), views, threads, lambda _: None)
     return solve_gains(np.stack(colors))
 
 
@@ -59,15 +59,15 @@ def solve_gains(log_colors: NDArray[np.float32]) -> Floats:
     seen = ~np.isnan(log_colors[:, :, 0])
     normal = np.eye(photos) * _PRIOR_WEIGHT
     right = np.zeros((photos, 3))
-    for first in range(photos):
-        for second in np.flatnonzero((seen[first] & seen).sum(axis=1) >= _PER_PAIR_AT_LEAST):
-            if second <= first:
-                continue
-            both = seen[first] & seen[second]
-            ratio = np.median(log_colors[first, both] - log_colors[second, both], axis=0)
-            weight = min(1.0, both.sum() / 200)
-            normal[[first, second], [first, second]] += weight
-            normal[[first, second], [second, first]] -= weight
-            right[first] -= weight * ratio
-            right[second] += weight * ratio
-    return np.clip(np.exp(np.linalg.solve(normal, right)), *_GAIN_RANGE)
+    shared = seen.astype(np.float32) @ seen.T.astype(np.float32)
+    for first, second in np.argwhere(np.triu(shared, 1) >= _PER_PAIR_AT_LEAST):
+        both = seen[first] & seen[second]
+        ratio = np.median(log_colors[first, both] - log_colors[second, both], axis=0)
+        weight = min(1.0, float(shared[first, second]) / _PER_PAIR_ENOUGH)
+        normal[first, first] += weight
+        normal[second, second] += weight
+        normal[first, second] -= weight
+        normal[second, first] -= weight
+        right[first] -= weight * ratio
+        right[second] += weight * ratio
+    return np.asarray(np.clip(np.exp(np.linalg.solve(normal, right)), *_GAIN_RANGE), np.float64)

@@ -1,4 +1,4 @@
-"""The orthophoto itself: photos laid on the surface tile by tile, so that memory does not grow with the map."""
+"""The orthophoto itself: photos laid on the surface tile by tile, in memory that does not grow with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .pictures import PictureCache, load_picture
 from .views import ground_sample_distance_m, views_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from .canvas import Canvas, Cover
     from .models import Block, Floats, Surface
@@ -56,22 +56,22 @@ def plan_mosaic(block: Block, surface: Surface, options: EngineOptions) -> Plan:
     canvas, cover, warnings = plan_canvas(views, surface, options)
     gains = block.gains
     if len(gains) != len(views):
-        with ThreadPoolExecutor(options.max_concurrency) as pool:
-            gains = even_out(views, surface, canvas, pool)
+        gains = even_out(views, surface, canvas, options.max_concurrency)
     footprints = [view.footprint(surface) for view in views]
     photo_pixel_m = ground_sample_distance_m(views, surface)
     return Plan(views, footprints, surface, canvas, cover, gains, photo_pixel_m, warnings)
 
 
 def tile_windows(canvas: Canvas) -> list[Window]:
-    """Return the canvas cut into tiles, to and fro across its shorter side: neighbours need the same photos."""
+    """Return the canvas in tiles, to and fro across its shorter side: neighbours need the same photos."""
     columns, rows = range(0, canvas.width, TILE_PX), range(0, canvas.height, TILE_PX)
     if len(columns) <= len(rows):
         order = [(left, top) for top in rows for left in columns[:: -1 if top // TILE_PX % 2 else 1]]
     else:
         order = [(left, top) for left in columns for top in rows[:: -1 if left // TILE_PX % 2 else 1]]
     return [
-        (left, top, min(TILE_PX, canvas.width - left), min(TILE_PX, canvas.height - top)) for left, top in order
+        (left, top, min(TILE_PX, canvas.width - left), min(TILE_PX, canvas.height - top))
+        for left, top in order
     ]
 
 
@@ -116,10 +116,20 @@ class _Tiles:
         """Return the photos whose outline may reach into a window."""
         column, row, width, height = window
         canvas, margin = self.plan.canvas, 2 * GRID_PX
-        low = (canvas.west_m + (column - margin) * canvas.pixel_m, canvas.north_m - (row + height + margin) * canvas.pixel_m)
-        high = (canvas.west_m + (column + width + margin) * canvas.pixel_m, canvas.north_m - (row - margin) * canvas.pixel_m)
+        low = (
+            canvas.west_m + (column - margin) * canvas.pixel_m,
+            canvas.north_m - (row + height + margin) * canvas.pixel_m,
+        )
+        high = (
+            canvas.west_m + (column + width + margin) * canvas.pixel_m,
+            canvas.north_m - (row - margin) * canvas.pixel_m,
+        )
         outlines = zip(self.plan.views, self.plan.footprints, strict=True)
-        return [view for view, ground in outlines if (ground.max(0) >= low).all() and (ground.min(0) <= high).all()]
+        return [
+            view
+            for view, ground in outlines
+            if (ground.max(0) >= low).all() and (ground.min(0) <= high).all()
+        ]
 
     def _full(self, view: View) -> Picture:
         return self.full.get(view.index, lambda: self._load(view, 1))

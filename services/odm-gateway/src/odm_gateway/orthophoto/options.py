@@ -31,11 +31,11 @@ class Preset:
 
 
 PRESETS: Final[Mapping[FeatureQuality, Preset]] = {
-    "ultra": Preset(2000, 10_000),
-    "high": Preset(1600, 6_000),
-    "medium": Preset(1280, 4_000),
-    "low": Preset(1024, 2_500),
-    "lowest": Preset(800, 1_600),
+    "ultra": Preset(1600, 10_000),
+    "high": Preset(1200, 6_000),
+    "medium": Preset(800, 4_000),
+    "low": Preset(640, 2_500),
+    "lowest": Preset(480, 1_500),
 }
 
 

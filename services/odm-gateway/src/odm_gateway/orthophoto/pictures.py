@@ -26,7 +26,7 @@ _REDUCED: Final = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 _SHRINK_FROM: Final = 1.2
-"""A picture this much finer than asked is averaged down; below, sampling it directly does not alias visibly."""
+"""A picture this much finer than asked is averaged down; less does not alias visibly."""
 
 
 @dataclass(frozen=True, slots=True)

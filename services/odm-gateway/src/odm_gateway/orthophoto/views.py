@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
+
+from .camera import project, rays
+from .sampling import sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 _EDGE_POINTS: Final = 9
 _STEEPEST: Final = 1.7
 """Tangent of the angle off nadir (60 degrees) beyond which a photo is not used: it would smear the ground."""
+_FOOTPRINT_ROUNDS: Final = 4
+_WIDEST_REACH: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,91 +30,76 @@ class View:
     photo: Photo
     pose: Pose
     lens: Lens
+    lens_reach: float
+    """Largest tangent of the angle off the axis that the lens model images once."""
+
+    @property
+    def longer_px(self) -> int:
+        """The photo's longer side, to which lens lengths relate."""
+        return max(self.photo.width, self.photo.height)
+
+    @property
+    def size(self) -> Floats:
+        """Width and height, pixels."""
+        return np.array([self.photo.width, self.photo.height], np.float64)
 
     def project(self, points: Floats) -> Floats:
-        """Return image positions of ``(n, 3)`` block points as ``(n, 2)`` pixels; NaN where it cannot look.
-
-        A pixel's centre is at half integers, as in `models`.
-        """
-        camera = (points - self.pose.position) @ self.pose.rotation.T
+        """Return image positions of ``(n, 3)`` points as ``(n, 2)`` pixels; NaN where it cannot look."""
+        in_camera = (points - self.pose.position) @ self.pose.rotation.T
+        pixels = project(self.lens, in_camera) * self.longer_px + self.size / 2
         away = np.linalg.norm(points[:, :2] - self.pose.position[:2], axis=1)
-        visible = (camera[:, 2] > 0) & (away <= _STEEPEST * (self.pose.position[2] - points[:, 2]))
-        depth = np.where(visible, camera[:, 2], np.nan)
-        plane = camera[:, :2] / depth[:, None]
-        squared = np.sum(plane**2, axis=1)
-        plane *= (1 + squared * (self.lens.k1 + squared * self.lens.k2))[:, None]
-        # Beyond this radius the distortion polynomial folds back: far points would land inside the photo.
-        plane[squared > self.lens_reach() ** 2] = np.nan
-        return plane * self.focal_px + (self.photo.width / 2, self.photo.height / 2)
+        hidden = away > _STEEPEST * (self.pose.position[2] - points[:, 2])
+        # Further out the distortion polynomial folds back and would bring far points into the photo.
+        hidden |= np.linalg.norm(in_camera[:, :2], axis=1) > self.lens_reach * in_camera[:, 2]
+        pixels[hidden] = np.nan
+        return pixels
 
     def sees(self, pixels: Floats) -> NDArray[np.bool_]:
         """Return which of ``(n, 2)`` image positions lie within the photo."""
-        size = (self.photo.width, self.photo.height)
-        return np.asarray(((pixels >= 0) & (pixels <= size)).all(axis=1))
-
-    @property
-    def focal_px(self) -> float:
-        """Focal length in pixels."""
-        return self.lens.focal * max(self.photo.width, self.photo.height)
-
-    def lens_reach(self) -> float:
-        """Return the largest undistorted radius, over the focal length, that the lens images once."""
-        roots = np.roots([5 * self.lens.k2, 3 * self.lens.k1, 1.0]) if self.lens.k2 or self.lens.k1 else []
-        turns = [float(root.real) for root in roots if abs(root.imag) < 1e-12 and root.real > 0]
-        return min([*turns, 9.0]) ** 0.5
+        return np.asarray(((pixels >= 0) & (pixels <= self.size)).all(axis=1))
 
     def footprint(self, surface: Surface) -> Floats:
-        """Return the ``(n, 2)`` outline of the ground that the photo shows, block metres, clipped when oblique."""
-        rays = self._edge_rays()
-        flat = np.linalg.norm(rays[:, :2], axis=1)
-        down = np.maximum(-rays[:, 2], 1e-9)
-        reach = np.minimum(flat / down, _STEEPEST)
-        heading = rays[:, :2] / np.maximum(flat, 1e-12)[:, None]
-        ground = np.repeat(self.pose.position[None, :2], len(rays), axis=0)
-        for _ in range(4):
-            drop = self.pose.position[2] - heights_at(surface, ground)
+        """Return the ``(n, 2)`` outline of the ground in the photo, block metres, clipped when oblique."""
+        outward = rays(self.lens, self._edge()) @ self.pose.rotation
+        flat = np.linalg.norm(outward[:, :2], axis=1)
+        reach = np.minimum(flat / np.maximum(-outward[:, 2], 1e-9), _STEEPEST)
+        heading = outward[:, :2] / np.maximum(flat, 1e-12)[:, None]
+        ground = np.repeat(self.pose.position[None, :2], len(outward), axis=0)
+        for _ in range(_FOOTPRINT_ROUNDS):
+            drop = np.maximum(self.pose.position[2] - heights_at(surface, ground), 0)
             ground = self.pose.position[:2] + heading * (reach * drop)[:, None]
         return ground
 
-    def _edge_rays(self) -> Floats:
-        """Return world directions of the photo's border."""
+    def _edge(self) -> Floats:
+        """Return points along the photo's border, offsets from its centre over the longer side."""
         along = np.linspace(-1, 1, _EDGE_POINTS)
         side = np.ones_like(along)
-        edge = np.concatenate([
-            np.stack(pair, axis=1)
-            for pair in ((along, -side), (side, along), (-along, side), (-side, -along))
-        ])  # fmt: skip
-        plane = edge * (self.photo.width / 2, self.photo.height / 2) / self.focal_px
-        undistorted = plane.copy()
-        for _ in range(10):
-            squared = np.sum(undistorted**2, axis=1, keepdims=True)
-            undistorted = plane / np.maximum(1 + squared * (self.lens.k1 + squared * self.lens.k2), 0.2)
-        return np.concatenate([undistorted, np.ones((len(edge), 1))], axis=1) @ self.pose.rotation
+        sides = [(along, -side), (side, along), (-along, side), (-side, -along)]
+        return np.concatenate([np.stack(pair, axis=1) for pair in sides]) * self.size / (2 * self.longer_px)
 
 
 def views_of(block: Block) -> list[View]:
     """Return the views of a block, in the order of its photos."""
-    return [
-        View(index, photo, pose, block.lens)
-        for index, (photo, pose) in enumerate(zip(block.photos, block.poses, strict=True))
-    ]
+    reach = _lens_reach(block.lens)
+    pairs = zip(block.photos, block.poses, strict=True)
+    return [View(index, photo, pose, block.lens, reach) for index, (photo, pose) in enumerate(pairs)]
+
+
+def _lens_reach(lens: Lens) -> float:
+    """Return where ``r (1 + k1 r^2 + k2 r^4)`` stops growing, or the widest angle of interest."""
+    squared = np.linspace(0, _WIDEST_REACH**2, 9_001)
+    shrinking = 1 + squared * (3 * lens.k1 + squared * 5 * lens.k2) <= 0
+    return float(np.sqrt(squared[shrinking.argmax()])) if shrinking.any() else _WIDEST_REACH
 
 
 def heights_at(surface: Surface, ground: Floats) -> Floats:
     """Return surface heights under ``(n, 2)`` block positions, continued level beyond the grid's edge."""
-    columns = (ground[:, 0] - surface.west_m) / surface.cell_m - 0.5
-    rows = (surface.north_m - ground[:, 1]) / surface.cell_m - 0.5
-    where = np.stack([columns, rows], axis=1).astype(np.float32).reshape(-1, 1, 2)
-    # cv2.remap takes at most 32 767 rows of map.
-    sampled = [
-        cv2.remap(surface.heights, part, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for part in np.array_split(where, len(where) // 32_000 + 1)
-    ]
-    return np.concatenate(sampled).ravel().astype(np.float64)
+    cells = np.stack([ground[:, 0] - surface.west_m, surface.north_m - ground[:, 1]], axis=1) / surface.cell_m
+    return sample(surface.heights, cells[:, None]).ravel().astype(np.float64)
 
 
 def ground_sample_distance_m(views: list[View], surface: Surface) -> float:
     """Return the median ground width of a photo's pixel, metres."""
     positions = np.array([view.pose.position for view in views])
     above = positions[:, 2] - heights_at(surface, positions[:, :2])
-    return float(np.median(above / [view.focal_px for view in views]))
+    return float(np.median(above / [view.lens.focal * view.longer_px for view in views]))

@@ -1,0 +1,246 @@
+"""A flight as users see it, and how what is observed and told changes it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from shared.events import FlightFound, FlightOptions, ImagesStaged, TaskCompleted
+
+RUNS_KEPT = 20
+SKIPPED_KEPT = 1000
+
+
+class FlightState(StrEnum):
+    """How far a flight is."""
+
+    SETTLING = "settling"
+    STAGING = "staging"
+    SCALING = "scaling"
+    STAGED = "staged"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+ENDED = frozenset({FlightState.COMPLETED, FlightState.FAILED, FlightState.CANCELED, FlightState.STAGED})
+
+
+class Frozen(BaseModel):
+    """A value."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SkippedFile(Frozen):
+    """A file that takes no part, and why."""
+
+    path: str
+    reason: str
+
+
+class Listing(Frozen):
+    """What one look at the source found."""
+
+    version: str
+    seen_at: AwareDatetime
+    image_count: int
+    total_bytes: int
+    sidecars: tuple[str, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
+
+
+class Run(Frozen):
+    """One version on its way through the pipeline, with one set of options."""
+
+    version: str
+    rerun: int = 0
+    options: FlightOptions = FlightOptions()
+    state: FlightState = FlightState.STAGING
+    found_at: AwareDatetime
+    staged_at: AwareDatetime | None = None
+    staged_prefix: str | None = None
+    image_count: int = 0
+    total_bytes: int = 0
+    task_id: str | None = None
+    finished_at: AwareDatetime | None = None
+    error: str | None = None
+    outputs: str | None = None
+    assets: tuple[str, ...] = ()
+    summary: dict[str, Any] = {}
+
+
+class Flight(Frozen):
+    """A flight and everything that was done with it, newest run last."""
+
+    flight_id: str
+    name: str
+    source: str
+    images_path: str = ""
+    system_id: str = ""
+    owner: str = ""
+    state: FlightState = FlightState.SETTLING
+    listing: Listing | None = None
+    stable_since: AwareDatetime | None = None
+    """Since when every look has found the same version."""
+    wanted: FlightOptions = FlightOptions()
+    again: bool = False
+    """Whether the settled version is to be processed although it was before."""
+    runs: tuple[Run, ...] = ()
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+
+    @property
+    def run(self) -> Run | None:
+        """Return the newest run."""
+        return self.runs[-1] if self.runs else None
+
+
+class PostedEvent(Frozen):
+    """An event that an outside system posted; remembered so that the same one again changes nothing."""
+
+    key: str
+    type: str
+    received_at: AwareDatetime
+
+
+def observed(flight: Flight, listing: Listing) -> Flight:
+    """Return the flight after one more look at its source."""
+    same = flight.listing is not None and flight.listing.version == listing.version
+    current = flight.run
+    unannounced = current is None or current.version != listing.version or flight.again
+    return flight.model_copy(
+        update={
+            "listing": listing,
+            "stable_since": flight.stable_since if same else listing.seen_at,
+            "state": FlightState.SETTLING if unannounced else flight.state,
+            "updated_at": listing.seen_at,
+        }
+    )
+
+
+def wanting(flight: Flight, options: FlightOptions, now: datetime) -> Flight:
+    """Return the flight with somebody asking for ``options``.
+
+    A version that was processed with the same options, or is on its way, is not processed again; one that
+    failed or was canceled is.
+    """
+    current = flight.run
+    answered = (
+        current is not None
+        and current.options == options
+        and current.state not in {FlightState.FAILED, FlightState.CANCELED}
+    )
+    return flight.model_copy(update={"wanted": options, "again": not answered, "updated_at": now})
+
+
+def announced(flight: Flight, settle: timedelta) -> tuple[Flight, FlightFound] | None:
+    """Return the flight and what to tell of it if it has settled and was not told of; else None."""
+    listing, since = flight.listing, flight.stable_since
+    if flight.state is not FlightState.SETTLING or listing is None or since is None:
+        return None
+    if listing.image_count == 0 or listing.seen_at - since < settle:
+        return None
+    told = sum(run.version == listing.version for run in flight.runs)
+    run = Run(
+        version=listing.version,
+        rerun=told,
+        options=flight.wanted,
+        found_at=listing.seen_at,
+        image_count=listing.image_count,
+        total_bytes=listing.total_bytes,
+    )
+    return _begun(flight, run, listing.seen_at), FlightFound(
+        flight_id=flight.flight_id,
+        version=listing.version,
+        name=flight.name,
+        source=flight.source,
+        system_id=flight.system_id,
+        images_path=flight.images_path,
+        image_count=listing.image_count,
+        total_bytes=listing.total_bytes,
+        sidecars=listing.sidecars,
+        owner=flight.owner,
+        options=flight.wanted,
+        rerun=told,
+    )
+
+
+def staged(flight: Flight, event: ImagesStaged, now: datetime) -> Flight:
+    """Return the flight after its images were staged, or scaled and staged again."""
+    run = _run_of(flight, event.version, event.rerun) or Run(
+        version=event.version, rerun=event.rerun, options=event.options, found_at=now
+    )
+    if run.state in ENDED:
+        return flight
+    return _with_news(
+        flight,
+        run.model_copy(
+            update={
+                "state": _state_after_staging(event),
+                "staged_at": now,
+                "staged_prefix": event.prefix,
+                "image_count": event.image_count,
+                "total_bytes": event.total_bytes,
+            }
+        ),
+        now,
+    )
+
+
+def completed(flight: Flight, event: TaskCompleted) -> Flight:
+    """Return the flight after its task ended, well or badly."""
+    run = _run_of(flight, event.version or "", event.rerun) or Run(
+        version=event.version or "", rerun=event.rerun, found_at=event.started_at or event.finished_at
+    )
+    return _with_news(
+        flight,
+        run.model_copy(
+            update={
+                "state": FlightState(event.status),
+                "task_id": event.task_id,
+                "finished_at": event.finished_at,
+                "error": event.error,
+                "outputs": event.outputs,
+                "assets": event.assets,
+                "summary": event.summary,
+            }
+        ),
+        event.finished_at,
+    )
+
+
+def _state_after_staging(event: ImagesStaged) -> FlightState:
+    if event.scale.requested and not event.scale.applied:
+        return FlightState.SCALING
+    return FlightState.STAGED if event.options.skip_processing else FlightState.PROCESSING
+
+
+def _run_of(flight: Flight, version: str, rerun: int) -> Run | None:
+    return next((run for run in flight.runs if (run.version, run.rerun) == (version, rerun)), None)
+
+
+def _begun(flight: Flight, run: Run, now: datetime) -> Flight:
+    runs = (*flight.runs, run)[-RUNS_KEPT:]
+    return flight.model_copy(update={"runs": runs, "state": run.state, "again": False, "updated_at": now})
+
+
+def _with_news(flight: Flight, run: Run, now: datetime) -> Flight:
+    """Return the flight with ``run`` in its place, or as its newest where an outside system began it."""
+    if _run_of(flight, run.version, run.rerun) is None:
+        flight = _begun(flight, run, now)
+    runs = tuple(
+        run if (kept.version, kept.rerun) == (run.version, run.rerun) else kept for kept in flight.runs
+    )
+    newest = runs[-1] is run and not _unsettled(flight)
+    state = run.state if newest else flight.state
+    return flight.model_copy(update={"runs": runs, "state": state, "updated_at": now})
+
+
+def _unsettled(flight: Flight) -> bool:
+    """Return whether a newer version, or the same one again, waits to be told of."""
+    return flight.state is FlightState.SETTLING

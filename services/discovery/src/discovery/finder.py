@@ -1,0 +1,184 @@
+"""Look at sources, keep what was seen, and announce each settled version of a flight once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from uuid import NAMESPACE_URL, uuid5
+
+import structlog
+
+from discovery.domain.flights import Flight, FlightState, Listing, SkippedFile, announced, observed, wanting
+from shared.errors import NotFoundError
+from shared.events import FlightFound, FlightOptions, new_event
+from shared.sources import FlightFiles, Source, Sources, flight_id, read_flight
+from shared.state import Change, Collection, Document
+
+log = structlog.get_logger()
+
+SERVICE = "flightline/discovery"
+SKIPPED_KEPT = 1000
+USUAL_PLACES = ("", "code/images", "images")
+"""Where the images of a folder that is itself a flight may lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Finds flights; any number of replicas may do so at once."""
+
+    flights: Collection[Flight]
+    sources: Sources
+    settle: timedelta
+    layout: str = "*/code/images"
+
+    async def ask(self, uri: str, options: FlightOptions, *, owner: str = "") -> list[Document[Flight]]:
+        """Have every flight at ``uri`` processed with ``options``, once each has settled.
+
+        Raises:
+            NotFoundError: There are no images there.
+            InvalidInputError: The URI is malformed.
+        """
+        source = await self.sources.at(uri)
+        found = [files async for files in flights_in(source, self.layout)]
+        if not found:
+            raise NotFoundError(
+                f"no images in {source.uri}: looked for *.jpg and *.jpeg there, in code/images, in images and in"
+                f" {self.layout}"
+            )
+        return [await self._ask_one(source, files, options, owner) for files in found]
+
+    async def scan(self, uri: str) -> int:
+        """Look at every flight below a root, announce those that have settled; return how many there are."""
+        source = await self.sources.at(uri)
+        count = 0
+        async for files in flights_in(source, self.layout):
+            count += 1
+            await self._ensure(source, files, owner="")
+            await self._observe(source, files)
+        return count
+
+    async def look(self, known: Flight) -> Flight:
+        """Look at a known flight once more and announce it if it has settled.
+
+        Raises:
+            NotFoundError: Its folder is gone.
+        """
+        source = await self.sources.at(known.source)
+        return await self._observe(source, await read_flight(source, known.images_path))
+
+    async def settled(self, known: Flight) -> Flight:
+        """Look at a flight until it has settled and was announced, and return it."""
+        flight = known
+        while flight.state is FlightState.SETTLING:
+            await asyncio.sleep(self.settle.total_seconds())
+            flight = await self.look(flight)
+        return flight
+
+    async def _ask_one(
+        self, source: Source, files: FlightFiles, options: FlightOptions, owner: str
+    ) -> Document[Flight]:
+        document = await self._ensure(source, files, owner)
+        now = datetime.now(UTC)
+        await self.flights.update(document.id, lambda flight: wanting(flight, options, now))
+        await self._observe(source, files)
+        return await self.flights.load(document.id)
+
+    async def _ensure(self, source: Source, files: FlightFiles, owner: str) -> Document[Flight]:
+        now = datetime.now(UTC)
+        new = Flight(
+            flight_id=flight_id(source, files.images_path),
+            name=flight_name(source, files.images_path),
+            source=source.uri,
+            images_path=files.images_path,
+            system_id=source.system_id,
+            owner=owner,
+            created_at=now,
+            updated_at=now,
+        )
+        known = await self.flights.get(new.flight_id)
+        return known or (await self.flights.ensure(new.flight_id, new))[0]
+
+    async def _observe(self, source: Source, files: FlightFiles) -> Flight:
+        listing = _listing(files)
+
+        def change(flight: Flight) -> Change[Flight] | Flight | None:
+            seen = observed(flight, listing)
+            told = announced(seen, self.settle)
+            if told is None:
+                return None if _nothing_new(flight, seen) else seen
+            return Change(told[0], [new_event(SERVICE, told[1], event_id=_event_id(told[1]))])
+
+        document = await self.flights.update(flight_id(source, files.images_path), change)
+        log.debug("flight.observed", flight_id=document.id, state=document.body.state, images=len(files.images))
+        return document.body
+
+
+async def flights_in(source: Source, layout: str) -> AsyncIterator[FlightFiles]:
+    """Find the flights of a source: the folder itself if it holds images, else those that fit the layout."""
+    for place in USUAL_PLACES:
+        try:
+            files = await read_flight(source, place)
+        except NotFoundError:
+            if not place:
+                raise
+            continue
+        if files.images:
+            yield files
+            return
+    async for place in _matching(source, "", layout.split("/")):
+        files = await read_flight(source, place)
+        if files.images:
+            yield files
+
+
+async def _matching(source: Source, folder: str, pattern: list[str]) -> AsyncIterator[str]:
+    try:
+        below = (await source.folder(folder)).folders
+    except NotFoundError:
+        return
+    for path in below:
+        if not fnmatchcase(path.rpartition("/")[2], pattern[0]):
+            continue
+        if len(pattern) == 1:
+            yield path
+            continue
+        async for deeper in _matching(source, path, pattern[1:]):
+            yield deeper
+
+
+def flight_name(source: Source, images_path: str) -> str:
+    """Return what people call the flight: the folder above ``code/images``, or the images' own folder."""
+    parts = [part for part in f"{source.path}/{images_path}".split("/") if part]
+    while len(parts) > 1 and parts[-1] in {"images", "code"}:
+        parts.pop()
+    return (parts[-1] if parts else source.system_id)[:255]
+
+
+def _listing(files: FlightFiles) -> Listing:
+    skipped = [SkippedFile(path=item.path, reason=item.reason) for item in files.skipped[:SKIPPED_KEPT]]
+    return Listing(
+        version=files.version,
+        seen_at=datetime.now(UTC),
+        image_count=len(files.images),
+        total_bytes=files.total_bytes,
+        sidecars=tuple(entry.path for entry in files.sidecars),
+        skipped=tuple(skipped),
+    )
+
+
+def _nothing_new(before: Flight, after: Flight) -> bool:
+    return before.listing is not None and (
+        before.state is after.state
+        and before.listing.version == (after.listing.version if after.listing else "")
+        and before.stable_since == after.stable_since
+        and before.state is not FlightState.SETTLING
+    )
+
+
+def _event_id(found: FlightFound) -> str:
+    return str(uuid5(NAMESPACE_URL, f"flight-found/{found.flight_id}/{found.version}/{found.rerun}"))
+
+

@@ -1,0 +1,53 @@
+"""What discovery does by itself: scan its roots, and look again at flights that have to settle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from discovery.domain.flights import Flight, FlightState
+from discovery.finder import Finder
+from shared.errors import PermanentError, TransientError
+from shared.state import Order
+
+log = structlog.get_logger()
+
+LOOK_AT_MOST = 100
+
+
+async def scan_roots(finder: Finder, roots: Sequence[str], *, every: timedelta) -> None:
+    """Scan every root, for ever; one that fails does not keep the others waiting."""
+    while True:
+        await asyncio.gather(*(_scan(finder, root) for root in roots))
+        await asyncio.sleep(every.total_seconds())
+
+
+async def settle_flights(finder: Finder, *, every: timedelta) -> None:
+    """Look again at flights that have not settled, for ever."""
+    while True:
+        await asyncio.sleep(every.total_seconds())
+        waiting = await finder.flights.find(
+            {"state": FlightState.SETTLING.value}, order=Order("updated_at"), limit=LOOK_AT_MOST
+        )
+        for document in waiting.items:
+            if datetime.now(UTC) - document.body.updated_at >= every:
+                await _look(finder, document.body)
+
+
+async def _scan(finder: Finder, root: str) -> None:
+    try:
+        count = await finder.scan(root)
+    except (PermanentError, TransientError) as error:
+        log.warning("root.unreadable", root=root, error=str(error))
+    else:
+        log.debug("root.scanned", root=root, flights=count)
+
+
+async def _look(finder: Finder, flight: Flight) -> None:
+    try:
+        await finder.look(flight)
+    except (PermanentError, TransientError) as error:
+        log.warning("flight.unreadable", flight_id=flight.flight_id, error=str(error))

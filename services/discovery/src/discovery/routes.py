@@ -1,0 +1,127 @@
+"""What discovery answers over HTTP: flights, requests to find one, and events from outside."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from discovery.domain.flights import Flight, FlightState, PostedEvent
+from discovery.finder import Finder
+from shared.errors import InvalidInputError
+from shared.events import FlightFound, FlightOptions, ImagesStaged
+from shared.messaging.codec import decode
+from shared.service import authorised
+from shared.state import Collection, Order
+
+router = APIRouter()
+
+POSTED_KEPT = timedelta(days=7)
+EVENT_AT_MOST_BYTES = 1 << 20
+
+
+class FlightPage(BaseModel):
+    """Some flights and where the next ones begin."""
+
+    flights: list[Flight]
+    cursor: str | None = Field(description="Give it as `after` to get the next page; null: this is the last.")
+    total: int
+
+
+class DiscoverRequest(BaseModel):
+    """Where to look for flights, and what is wanted of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Annotated[str, Field(examples=["s3://bucket/flights/field-7"], max_length=4096)]
+    options: FlightOptions = FlightOptions()
+
+
+class Discovered(BaseModel):
+    """The flights that were found; each is announced once it has settled."""
+
+    flights: list[Flight]
+
+
+class Accepted(BaseModel):
+    """An event that is stored and will be published."""
+
+    id: str
+    type: str
+    duplicate: bool = Field(description="Whether the same event was accepted before.")
+
+
+def _flights(request: Request) -> Collection[Flight]:
+    flights: Collection[Flight] = request.state.flights
+    return flights
+
+
+Flights = Annotated[Collection[Flight], Depends(_flights)]
+
+
+@router.get("/api/flights/", summary="List flights")
+async def list_flights(
+    flights: Flights,
+    state: FlightState | None = None,
+    sort: Literal["updated_at", "-updated_at", "name", "-name"] = "-updated_at",
+    limit: Annotated[int, Query(gt=0, le=1000)] = 100,
+    after: str | None = None,
+) -> FlightPage:
+    where = {"state": state.value} if state else {}
+    order = Order(sort.lstrip("-"), descending=sort.startswith("-"))
+    page = await flights.find(where, order=order, limit=limit, after=after)
+    return FlightPage(
+        flights=[document.body for document in page.items],
+        cursor=page.cursor,
+        total=await flights.count(where),
+    )
+
+
+@router.get("/api/flights/{flight_id}", summary="One flight and its runs")
+async def get_flight(flight_id: str, flights: Flights) -> Flight:
+    return (await flights.load(flight_id)).body
+
+
+@router.post(
+    "/api/discover",
+    status_code=202,
+    summary="Find the flights of a source and have them processed",
+    dependencies=[Depends(authorised)],
+)
+async def discover(wanted: DiscoverRequest, request: Request) -> Discovered:
+    finder: Finder = request.state.finder
+    found = await finder.ask(wanted.source, wanted.options)
+    return Discovered(flights=[document.body for document in found])
+
+
+@router.post(
+    "/events",
+    status_code=202,
+    summary="Publish flight-found or images-staged from outside",
+    dependencies=[Depends(authorised)],
+)
+async def post_event(request: Request) -> Accepted:
+    posted: Collection[PostedEvent] = request.state.posted
+    body = await _bounded_body(request)
+    event = decode(body, dict(request.headers), (FlightFound, ImagesStaged))
+    name = sha256(event.key.encode()).hexdigest()
+    now = datetime.now(UTC)
+    _, is_new = await posted.ensure(
+        name, PostedEvent(key=event.key, type=event.type, received_at=now), events=[event]
+    )
+    return Accepted(id=event.id, type=event.type, duplicate=not is_new)
+
+
+async def _bounded_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > EVENT_AT_MOST_BYTES:
+            raise InvalidInputError(
+                f"the event is larger than {EVENT_AT_MOST_BYTES} bytes", field="body", value=len(body)
+            )
+    return bytes(body)
+

@@ -1,0 +1,1 @@
+"""What ingest knows, without I/O."""

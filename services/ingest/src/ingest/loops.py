@@ -1,0 +1,168 @@
+"""What ingest does by itself: work on transfers that are due, under a lease."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import NAMESPACE_URL, uuid5
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from ingest.copying import Copier
+from ingest.domain.transfers import (
+    ATTEMPTS_AT_MOST,
+    FIRST_DELAY_S,
+    Staged,
+    Transfer,
+    TransferState,
+    delay_s,
+    untold,
+)
+from ingest.handlers import SERVICE, told
+from shared.errors import PermanentError, TransientError
+from shared.events import Event, FlightFound, TaskCompleted, new_event
+from shared.messaging.bus import Bus
+from shared.messaging.progress import ProgressTeller
+from shared.state import Between, Change, Collection, Document, LeaseLostError, Order
+from shared.state.lease import hold
+
+log = structlog.get_logger()
+
+POLL_S = 1.0
+
+
+@dataclass(slots=True)
+class TransferLoop:
+    """Claims transfers and copies them; any number of processes may run it."""
+
+    transfers: Collection[Transfer]
+    copier: Copier
+    bus: Bus
+    owner: str
+    lease: timedelta
+    at_once: int
+    first_delay_s: float = FIRST_DELAY_S
+    _due: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """Look for work now instead of at the next poll."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Work on whatever is due, for ever."""
+        async with asyncio.TaskGroup() as workers:
+            for number in range(self.at_once):
+                workers.create_task(self._work(), name=f"transfer worker {number}")
+
+    async def _work(self) -> None:
+        while True:
+            document = await self._claim()
+            if document is None:
+                await self._pause()
+                continue
+            flight = document.body.flight
+            with bound_contextvars(flight_id=flight.flight_id, version=flight.version):
+                await self._settle(document)
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._due.wait(), POLL_S)
+        self._due.clear()
+
+    async def _claim(self) -> Document[Transfer] | None:
+        try:
+            return await self.transfers.claim(
+                {"state": TransferState.COPYING.value, "due_s": Between(high=time.time())},
+                owner=self.owner,
+                hold=self.lease,
+                order=Order("due_s"),
+            )
+        except TransientError as error:
+            log.warning("state.unavailable", error=str(error))
+            return None
+
+    async def _settle(self, document: Document[Transfer]) -> None:
+        try:
+            async with hold(self.transfers, document.id, owner=self.owner, hold=self.lease):
+                outcome = await self._copied(document.body)
+            await self.transfers.update(document.id, outcome, owner=self.owner)
+        except LeaseLostError as error:
+            log.warning("transfer.taken_over", error=str(error))
+        except TransientError as error:  # the store itself: the lease lapses and the work goes on from there
+            log.warning("transfer.unrecorded", error=str(error))
+
+    async def _copied(self, transfer: Transfer) -> Callable[[Transfer], Change[Transfer]]:
+        teller = ProgressTeller(self.bus, flight_id=transfer.flight.flight_id, stage="staging")
+        try:
+            staged = await self.copier.copy(transfer, teller.tell)
+        except PermanentError as error:
+            return lambda current: failed(current, str(error))
+        except TransientError as error:
+            log.warning("transfer.interrupted", error=str(error), attempt=transfer.attempt + 1)
+            message = str(error)
+            return lambda current: postponed(current, message, first_s=self.first_delay_s)
+        except Exception as error:  # a bug must not keep the other transfers waiting
+            log.exception("transfer.broken")
+            message = f"internal error, please report it: {type(error).__name__}: {error}"
+            return lambda current: failed(current, message)
+        log.info("transfer.staged", images=staged.image_count, rejected=staged.rejected_count)
+        return lambda current: finished(current, staged)
+
+
+def finished(transfer: Transfer, staged: Staged) -> Change[Transfer]:
+    """Return the transfer as staged, and what everybody who asked has to hear."""
+    now = datetime.now(UTC)
+    done = transfer.model_copy(
+        update={"state": TransferState.STAGED, "staged": staged, "error": None, "updated_at": now}
+    )
+    change = told(done, now)
+    return Change(change.body, change.events, release=True)
+
+
+def postponed(transfer: Transfer, error: str, *, first_s: float) -> Change[Transfer]:
+    """Return the transfer as due again later, or as failed if it was tried often enough."""
+    attempt = transfer.attempt + 1
+    if attempt >= ATTEMPTS_AT_MOST:
+        return failed(transfer, f"{error} (given up after {attempt} attempts)")
+    update = {
+        "attempt": attempt,
+        "due_s": time.time() + delay_s(attempt, first_s=first_s),
+        "error": error,
+        "updated_at": datetime.now(UTC),
+    }
+    return Change(transfer.model_copy(update=update), release=True)
+
+
+def failed(transfer: Transfer, error: str) -> Change[Transfer]:
+    """Return the transfer as failed, and what everybody who asked has to hear."""
+    now = datetime.now(UTC)
+    asks = untold(transfer)
+    update = {
+        "state": TransferState.FAILED,
+        "error": error,
+        "told": (*transfer.told, *(ask.data.rerun for ask in asks)),
+        "updated_at": now,
+    }
+    events = [_failure(ask, error, now) for ask in asks]
+    return Change(transfer.model_copy(update=update), events, release=True)
+
+
+def _failure(ask: Event[FlightFound], error: str, now: datetime) -> Event[TaskCompleted]:
+    flight = ask.data
+    told = TaskCompleted(
+        task_id=str(uuid5(NAMESPACE_URL, f"ingest/{flight.flight_id}/{flight.version}/{flight.rerun}")),
+        kind="ingest",
+        name=flight.name,
+        status="failed",
+        error=error,
+        finished_at=now,
+        flight_id=flight.flight_id,
+        version=flight.version,
+        rerun=flight.rerun,
+    )
+    return new_event(SERVICE, told, event_id=f"{ask.id}-failed", cause=ask)

@@ -1,0 +1,1 @@
+"""How the gateway talks to engines and keeps what they say."""

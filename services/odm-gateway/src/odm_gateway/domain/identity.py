@@ -1,0 +1,37 @@
+"""Names of tasks and of the events that tell of their end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from uuid import UUID, uuid5
+
+from shared.events import ImagesStaged, Option
+
+_NAMESPACE = UUID("6f2d2c0e-3c1b-5c0f-9a52-3f2a86b1f6a4")
+_SET_UUID = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[1-7][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE
+)
+
+
+def task_id_of(staged: ImagesStaged, options: Sequence[Option]) -> str:
+    """Name the task after what is to be processed and how, so that the same request names the same task."""
+    facts = [
+        staged.flight_id,
+        staged.version,
+        staged.scale.applied,
+        sorted((option.name, option.value) for option in options),
+        staged.rerun,
+    ]
+    return str(uuid5(_NAMESPACE, json.dumps(facts, separators=(",", ":"))))
+
+
+def completion_id(task_id: str, attempt: int) -> str:
+    """Name the one ``task-completed`` of an attempt."""
+    return str(uuid5(_NAMESPACE, f"task-completed/{task_id}/{attempt}"))
+
+
+def is_task_uuid(text: str) -> bool:
+    """Return whether a client may choose ``text`` as a task's id: an RFC 4122 UUID of version 1 to 7."""
+    return _SET_UUID.fullmatch(text) is not None

@@ -1,0 +1,181 @@
+"""A task and everything that can happen to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from shared.events import Option
+
+CRASHES_AT_MOST = 4
+"""A task during which the gateway itself dies this often is the likely cause, and is given up."""
+
+INITIALIZING = timedelta(seconds=3)
+"""A new task is shown as running that long: ODM's split-merge takes "queued" for a node that is full."""
+
+
+class Status(IntEnum):
+    """NodeODM's status codes."""
+
+    QUEUED = 10
+    RUNNING = 20
+    FAILED = 30
+    COMPLETED = 40
+    CANCELED = 50
+
+    @property
+    def finished(self) -> bool:
+        """Return whether nothing happens by itself any more."""
+        return self not in OPEN
+
+
+OPEN = (Status.QUEUED, Status.RUNNING)
+
+
+class Flight(BaseModel):
+    """The flight that a task belongs to, and the event that asked for it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    flight_id: str
+    version: str
+    event_id: str
+    correlation_id: str
+    traceparent: str | None = None
+
+
+class Task(BaseModel):
+    """One run of photogrammetry as its users see it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str | None = None
+    """As given; None where the client sent none, and then NodeODM leaves the field out."""
+    created_at: AwareDatetime
+    inserted_us: int
+    """Microseconds since 1970 at insertion: the order of work and of the list."""
+    status: Status = Status.QUEUED
+    error: str | None = None
+    options: tuple[Option, ...] = ()
+    images: str
+    """Key of the images' prefix in the object store."""
+    manifest: str | None = None
+    """Key of the manifest; None: everything below ``images`` counts."""
+    image_count: int = -1
+    """-1: not counted yet."""
+    outputs: tuple[str, ...] = ()
+    """Paths that the client wants in its archive; empty: the usual ones."""
+    flight: Flight | None = None
+    attempt: int = 1
+    """How often a user asked for it; each attempt ends once."""
+    run: int = 0
+    """How often work on it began; console text is kept per run."""
+    crashes: int = 0
+    in_hand: bool = False
+    """Work began and was not handed back: still set in a task without a lease, it tells of a crash."""
+    stage: str = ""
+    progress: float = 0
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+    assets: tuple[str, ...] = ()
+    summary: dict[str, Any] = {}
+    cancel_requested: bool = False
+    removing: bool = False
+    """Its user wants it gone; nobody sees it any more."""
+    untidy: bool = False
+    """An engine may still keep something of it, or it is to be removed."""
+
+    @property
+    def shown_name(self) -> str | None:
+        """Return the name as clients see it."""
+        return f"Task of {self.created_at.isoformat()}" if self.name == "" else self.name
+
+    def shown_status(self, now: datetime) -> Status:
+        """Return the status as clients see it: a wanted cancel is done, a new task is being taken in."""
+        if self.cancel_requested:
+            return Status.CANCELED
+        inserted_at = datetime.fromtimestamp(self.inserted_us / 1e6, UTC)
+        if self.status is Status.QUEUED and now - inserted_at < INITIALIZING:
+            return Status.RUNNING
+        return self.status
+
+    def processing_ms(self, now: datetime) -> int:
+        """Return for how long it was or has been worked on, in ms; -1 before that and after a cancel."""
+        if self.started_at is None or self.shown_status(now) is Status.CANCELED:
+            return -1
+        return max(0, round(((self.finished_at or now) - self.started_at) / timedelta(milliseconds=1)))
+
+
+def begun(task: Task, now: datetime) -> Task:
+    """Return the task in the hands of a worker, its console and progress empty."""
+    crashes = task.crashes + task.in_hand
+    if task.status is not Status.RUNNING:
+        task = task.model_copy(update={"started_at": now})
+    return task.model_copy(
+        update={
+            "status": Status.RUNNING, "run": task.run + 1, "crashes": crashes, "in_hand": True,
+            "untidy": True,
+        }
+    )  # fmt: skip
+
+
+def handed_back(task: Task) -> Task:
+    """Return the task as left by a worker that had to stop before the end."""
+    return task.model_copy(update={"in_hand": False})
+
+
+def advanced(task: Task, stage: str, percent: float) -> Task:
+    """Return the task further on; progress never goes back."""
+    percent = min(100.0, max(task.progress, percent))
+    return task.model_copy(update={"stage": stage, "progress": percent})
+
+
+def counted(task: Task, image_count: int) -> Task:
+    """Return the task with its images counted."""
+    return task.model_copy(update={"image_count": image_count})
+
+
+def ended(
+    task: Task,
+    status: Literal[Status.COMPLETED, Status.FAILED, Status.CANCELED],
+    now: datetime,
+    *,
+    error: str | None = None,
+    assets: tuple[str, ...] = (),
+    summary: dict[str, Any] | None = None,
+) -> Task:
+    """Return the task at its end; a cancel that somebody was promised beats every other end."""
+    if task.cancel_requested:
+        status, error = Status.CANCELED, None
+    return task.model_copy(
+        update={
+            "status": status, "error": error, "assets": assets, "summary": summary or {}, "finished_at": now,
+            "progress": 100.0, "in_hand": False,
+        }
+    )  # fmt: skip
+
+
+def canceled(task: Task, now: datetime) -> Task:
+    """Return the task as a cancel leaves it: at its end, unless somebody works on it and has to stop first.
+
+    Finished tasks become canceled too, and keep what they made.
+    """
+    if task.status is Status.RUNNING:
+        return task.model_copy(update={"cancel_requested": True})
+    if task.status is Status.QUEUED:
+        return ended(task, Status.CANCELED, now)
+    return task.model_copy(update={"status": Status.CANCELED, "error": None, "cancel_requested": True})
+
+
+def removed(task: Task, now: datetime) -> Task:
+    """Return the task canceled, and to be deleted with everything that it made."""
+    return canceled(task, now).model_copy(update={"removing": True, "untidy": True})
+
+
+def tidied(task: Task) -> Task:
+    """Return the task after its engine forgot it."""
+    return task.model_copy(update={"untidy": False})

@@ -1,0 +1,24 @@
+"""``python -m odm_gateway.orthophoto IMAGES_DIR PROJECT_DIR --options JSON``: see `worker`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from .worker import work
+
+
+def main() -> int:
+    """Run one worker; the process's exit code is the worker's."""
+    parser = argparse.ArgumentParser(prog="python -m odm_gateway.orthophoto")
+    parser.add_argument("image_dir", type=Path)
+    parser.add_argument("project_dir", type=Path)
+    parser.add_argument("--options", type=json.loads, default=[], help='[{"name": ..., "value": ...}, ...]')
+    arguments = parser.parse_args()
+    return work(arguments.image_dir, arguments.project_dir, arguments.options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

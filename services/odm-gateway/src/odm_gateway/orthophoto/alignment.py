@@ -1,0 +1,82 @@
+"""Move a whole scene to where GPS says that it is, in closed form: the solver does this far too slowly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .bundle import Scene
+    from .models import Floats
+
+_ROUNDS: Final = 5
+_STRIP_SHARE: Final = 0.15
+"""Of the flying height: a narrower flight does not fix the roll about its own axis by positions."""
+
+
+def align(scene: Scene, gps: Floats, *, vertical: bool) -> Scene:
+    """Return ``scene`` turned, scaled and shifted onto ``gps``.
+
+    Without trustworthy heights, or for a single strip, the mean optical axis is made plumb and only the plan
+    is fitted.
+    """
+    height = float(np.median(scene.positions[:, 2]) - np.median(scene.points[:, 2]))
+    spread = np.linalg.svd(gps[:, :2] - gps[:, :2].mean(axis=0), compute_uv=False) / np.sqrt(len(gps))
+    if not vertical or spread[1] < _STRIP_SHARE * abs(height):
+        return _align_plan(_plumb(scene), gps, vertical=vertical)
+    return _transform(scene, *_robust_similarity(scene.positions, gps))
+
+
+def _plumb(scene: Scene) -> Scene:
+    """Turn the scene so that cameras look down on average."""
+    axis = scene.rotations[:, 2].mean(axis=0)
+    axis /= np.linalg.norm(axis)
+    down = np.array([0.0, 0.0, -1.0])
+    cross = np.cross(axis, down)
+    skew = np.cross(np.eye(3), -cross)
+    turn = np.eye(3) + skew + skew @ skew / (1 + axis @ down)
+    return _transform(scene, 1.0, turn, np.zeros(3))
+
+
+def _align_plan(scene: Scene, gps: Floats, *, vertical: bool) -> Scene:
+    flat = np.array([1.0, 1.0, 0.0])
+    scale, turn, shift = _robust_similarity(scene.positions * flat, np.nan_to_num(gps) * flat)
+    if vertical:
+        shift = shift + [0, 0, np.median(gps[:, 2] - scale * scene.positions[:, 2])]
+    else:
+        shift = shift + [0, 0, (1 - scale) * np.median(scene.positions[:, 2])]
+    return _transform(scene, scale, turn, shift)
+
+
+def _robust_similarity(source: Floats, target: Floats) -> tuple[float, Floats, Floats]:
+    """Return scale, rotation and shift of ``source`` onto ``target``, reweighted against outliers."""
+    weights = np.ones(len(source))
+    for _ in range(_ROUNDS):
+        scale, turn, shift = fit_similarity_3d(source, target, weights)
+        distance = np.linalg.norm(scale * source @ turn.T + shift - target, axis=1)
+        typical = max(float(np.median(distance)), 1e-6)
+        weights = 1 / (1 + (distance / (2 * typical)) ** 2)
+    return scale, turn, shift
+
+
+def fit_similarity_3d(source: Floats, target: Floats, weights: Floats) -> tuple[float, Floats, Floats]:
+    """Return scale, rotation (3, 3) and shift (3,) of least squares (Umeyama 1991)."""
+    share = weights / weights.sum()
+    source_mean, target_mean = share @ source, share @ target
+    here, there = source - source_mean, target - target_mean
+    left, singular, right = np.linalg.svd((there * share[:, None]).T @ here)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left) * np.linalg.det(right))])
+    turn = (left * signs) @ right
+    scale = float(singular @ signs / max(float(share @ np.sum(here**2, axis=1)), 1e-12))
+    return scale, turn, target_mean - scale * turn @ source_mean
+
+
+def _transform(scene: Scene, scale: float, turn: Floats, shift: Floats) -> Scene:
+    return replace(
+        scene,
+        rotations=scene.rotations @ turn.T,
+        positions=scale * scene.positions @ turn.T + shift,
+        points=scale * scene.points @ turn.T + shift,
+    )

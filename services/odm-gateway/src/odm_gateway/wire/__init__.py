@@ -1,0 +1,1 @@
+"""How the NodeODM API looks on the wire: answers, bodies, ranges and CORS."""

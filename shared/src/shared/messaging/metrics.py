@@ -1,0 +1,23 @@
+"""What the bus tells Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS_HANDLED = Counter(
+    "flightline_events_handled", "Deliveries by what became of them.", ["service", "type", "outcome"]
+)
+HANDLER_SECONDS = Histogram(
+    "flightline_handler_seconds",
+    "Time that a handler took.",
+    ["service", "type"],
+    buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300, 1800),
+)
+EVENT_AGE_SECONDS = Histogram(
+    "flightline_event_age_seconds",
+    "Time from an event's telling to its handling.",
+    ["service", "type"],
+    buckets=(0.01, 0.1, 1, 10, 60, 600, 3600, 86400),
+)
+EVENTS_PUBLISHED = Counter("flightline_outbox_published", "Events relayed out of outboxes.", ["outcome"])
+OUTBOX_DOCUMENTS = Gauge("flightline_outbox_documents", "Documents whose outbox was seen not empty.", ["collection"])

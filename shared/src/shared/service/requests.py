@@ -1,0 +1,108 @@
+"""Around every HTTP request: its id, its trace, its log line, its metrics, its last-resort answer."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+from prometheus_client import Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.service.faults import error_answer
+
+DURATION = Histogram(
+    "http_server_request_duration_seconds",
+    "Time until the whole answer was sent.",
+    ["service", "method", "route", "status"],
+)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_PROBES = {"/healthz", "/readyz", "/metrics"}
+
+log = structlog.get_logger("http")
+
+
+@dataclass
+class _Exchange:
+    """One request while it is answered."""
+
+    scope: Scope
+    send: Send
+    request_id: str
+    status: int = 0
+
+    async def forward(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-ID"] = self.request_id
+        await self.send(message)
+
+    @property
+    def route(self) -> str:
+        """Return the route's template, so that ids in paths do not become metrics."""
+        return getattr(self.scope.get("route"), "path", "unmatched")
+
+
+@dataclass
+class Requests:
+    """ASGI middleware around a service."""
+
+    app: ASGIApp
+    service: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        exchange = _Exchange(scope, send, _request_id(headers))
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        with structlog.contextvars.bound_contextvars(
+            service=self.service, request_id=exchange.request_id, **_trace(headers)
+        ):
+            await self._answer(exchange, receive)
+
+    async def _answer(self, exchange: _Exchange, receive: Receive) -> None:
+        started = time.perf_counter()
+        try:
+            await self.app(exchange.scope, receive, exchange.forward)
+        except Exception:
+            log.exception("request.failed", method=exchange.scope["method"], path=exchange.scope["path"])
+            if exchange.status:  # too late for another answer: the server cuts the connection
+                raise
+            answer = error_answer(exchange.request_id, 500, "Something went wrong on our side.")
+            await answer(exchange.scope, receive, exchange.forward)
+        finally:
+            self._report(exchange, time.perf_counter() - started)
+
+    def _report(self, exchange: _Exchange, duration_s: float) -> None:
+        method, path = exchange.scope["method"], exchange.scope["path"]
+        label = method if method in _METHODS else "other"
+        status = exchange.status or 499  # the client went away before there was an answer
+        DURATION.labels(self.service, label, exchange.route, status).observe(duration_s)
+        level = "debug" if path in _PROBES else "info"
+        getattr(log, level)(
+            "request.answered",
+            method=method,
+            path=path,
+            status=status,
+            duration_ms=round(duration_s * 1000, 1),
+        )
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def _trace(headers: Headers) -> dict[str, str]:
+    traceparent = headers.get("traceparent", "")
+    match = _TRACEPARENT.fullmatch(traceparent)
+    return {"traceparent": traceparent, "trace_id": match[1]} if match else {}

@@ -1,0 +1,154 @@
+"""``file://``: a folder of this machine, or a network share mounted on it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import InvalidInputError, NotFoundError, TransientError
+from shared.sources.port import Entry, Folder, Skipped, SourceChangedError, SourceForbiddenError
+
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A folder; nothing outside it is ever read, however its links point."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        """Pin the root, so that later links in its path cannot move it."""
+        object.__setattr__(self, "root", self.root.resolve())
+
+    @property
+    def uri(self) -> str:
+        """Return the folder as a ``file://`` URI."""
+        return self.root.as_uri()
+
+    @property
+    def system_id(self) -> str:
+        """Return this machine's name."""
+        return socket.gethostname()
+
+    @property
+    def path(self) -> str:
+        """Return the folder's absolute path."""
+        return str(self.root)
+
+    async def folder(self, path: str = "") -> Folder:
+        """List one folder, without entering links that lead out of the source."""
+        return await asyncio.to_thread(self._scan, path)
+
+    @asynccontextmanager
+    async def open(self, entry: Entry) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Read a file in chunks, and check at the end that it stayed the same."""
+        file = await asyncio.to_thread(self._open, entry)
+        try:
+            yield _chunks(file, entry)
+        finally:
+            await asyncio.to_thread(os.close, file)
+
+    def local_path(self, entry: Entry) -> Path | None:
+        """Return the file's path."""
+        return self._confined(entry.path)
+
+    def _scan(self, path: str) -> Folder:
+        folder = self._confined(path)
+        files: list[Entry] = []
+        folders: list[str] = []
+        skipped: list[Skipped] = []
+        try:
+            with os.scandir(folder) as found:
+                for item in sorted(found, key=lambda item: item.name):
+                    self._sort_in(item, f"{path}/{item.name}".lstrip("/"), files, folders, skipped)
+        except OSError as error:
+            raise _translated(error, folder) from error
+        return Folder(tuple(files), tuple(folders), tuple(skipped))
+
+    def _sort_in(
+        self,
+        item: os.DirEntry[str],
+        path: str,
+        files: list[Entry],
+        folders: list[str],
+        skipped: list[Skipped],
+    ) -> None:
+        try:
+            found = item.stat()
+            if item.is_symlink() and not Path(item.path).resolve().is_relative_to(self.root):
+                skipped.append(Skipped(path, "link that leads out of the folder"))
+            elif stat.S_ISDIR(found.st_mode):
+                folders.append(path)
+            elif not stat.S_ISREG(found.st_mode):
+                skipped.append(Skipped(path, "neither a file nor a folder"))
+            elif not os.access(item.path, os.R_OK):
+                skipped.append(Skipped(path, "may not be read"))
+            else:
+                files.append(Entry(path, found.st_size, str(found.st_mtime_ns)))
+        except FileNotFoundError:
+            skipped.append(Skipped(path, "link to nowhere"))
+        except (OSError, UnicodeEncodeError, RuntimeError) as error:
+            skipped.append(Skipped(path.encode(errors="replace").decode(), str(error)))
+
+    def _confined(self, path: str) -> Path:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise InvalidInputError(f"{path} lies outside {self.root}", field="path", value=path)
+        whole = self.root / path
+        if not whole.resolve().is_relative_to(self.root):
+            raise SourceForbiddenError(f"{whole} leads out of {self.root}")
+        return whole
+
+    def _open(self, entry: Entry) -> int:
+        path = self._confined(entry.path)
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError:
+            raise SourceChangedError(f"{path} is gone since it was listed") from None
+        except OSError as error:
+            raise _translated(error, path) from error
+        try:
+            _check_unchanged(file, entry)
+        except SourceChangedError:
+            os.close(file)
+            raise
+        return file
+
+
+async def _chunks(file: int, entry: Entry) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(_read, file, entry):
+        yield chunk
+    _check_unchanged(file, entry)
+
+
+def _read(file: int, entry: Entry) -> bytes:
+    try:
+        return os.read(file, CHUNK_BYTES)
+    except OSError as error:
+        raise TransientError(f"{entry.path}: {error.strerror}") from error
+
+
+def _check_unchanged(file: int, entry: Entry) -> None:
+    now = os.fstat(file)
+    if (now.st_size, str(now.st_mtime_ns)) != (entry.size_bytes, entry.token):
+        raise SourceChangedError(
+            f"{entry.path} changed while it was read: {now.st_size} bytes, {entry.size_bytes} were listed"
+        )
+
+
+def _translated(error: OSError, path: Path) -> Exception:
+    match error:
+        case FileNotFoundError():
+            return NotFoundError(f"there is no {path}")
+        case NotADirectoryError():
+            return InvalidInputError(f"{path} is no folder", field="source", value=str(path))
+        case PermissionError():
+            return SourceForbiddenError(f"{path} may not be read by this user")
+        case _:
+            return TransientError(f"{path}: {error.strerror}")
