@@ -19,12 +19,16 @@ class Settings(ServiceSettings):
     port: Annotated[int, Field(ge=0, le=65535, description="HTTP port; 0 takes a free one.")] = 8001
     roots: Annotated[
         tuple[str, ...],
-        Field(description="URIs that are scanned for flights, as a JSON list; none: flights are only asked for."),
+        Field(
+            description="URIs that are scanned for flights, as a JSON list; none: flights are only asked for."
+        ),
     ] = ()
     layout: Annotated[
         str, Field(description="Where a flight's images lie below a root; * stands for the flight's name.")
     ] = "*/code/images"
-    scan_every: Annotated[Duration, Field(description="Time between two scans of a root.")] = timedelta(minutes=1)
+    scan_every: Annotated[Duration, Field(description="Time between two scans of a root.")] = timedelta(
+        minutes=1
+    )
     settle: Annotated[
         Duration, Field(description="How long a flight must stay the same before it is announced.")
     ] = timedelta(seconds=30)

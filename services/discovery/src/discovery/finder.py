@@ -45,8 +45,8 @@ class Finder:
         found = [files async for files in flights_in(source, self.layout)]
         if not found:
             raise NotFoundError(
-                f"no images in {source.uri}: looked for *.jpg and *.jpeg there, in code/images, in images and in"
-                f" {self.layout}"
+                f"no images in {source.uri}: looked for *.jpg and *.jpeg there, in code/images, in images and"
+                f" in {self.layout}"
             )
         return [await self._ask_one(source, files, options, owner) for files in found]
 
@@ -112,12 +112,14 @@ class Finder:
             return Change(told[0], [new_event(SERVICE, told[1], event_id=_event_id(told[1]))])
 
         document = await self.flights.update(flight_id(source, files.images_path), change)
-        log.debug("flight.observed", flight_id=document.id, state=document.body.state, images=len(files.images))
+        log.debug(
+            "flight.observed", flight_id=document.id, state=document.body.state, images=len(files.images)
+        )
         return document.body
 
 
 async def flights_in(source: Source, layout: str) -> AsyncIterator[FlightFiles]:
-    """Find the flights of a source: the folder itself if it holds images, else those that fit the layout."""
+    """Find the flights of a source: the folder itself if it holds images, else what fits the layout."""
     for place in USUAL_PLACES:
         try:
             files = await read_flight(source, place)
@@ -180,5 +182,3 @@ def _nothing_new(before: Flight, after: Flight) -> bool:
 
 def _event_id(found: FlightFound) -> str:
     return str(uuid5(NAMESPACE_URL, f"flight-found/{found.flight_id}/{found.version}/{found.rerun}"))
-
-

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from discovery.domain.flights import Flight, FlightState
+from discovery.domain.flights import Flight, FlightState, PostedEvent
 from discovery.finder import Finder
 from shared.errors import PermanentError, TransientError
-from shared.state import Order
+from shared.state import Collection, Order
 
 log = structlog.get_logger()
 
@@ -51,3 +51,10 @@ async def _look(finder: Finder, flight: Flight) -> None:
         await finder.look(flight)
     except (PermanentError, TransientError) as error:
         log.warning("flight.unreadable", flight_id=flight.flight_id, error=str(error))
+
+
+async def forget_posted(posted: Collection[PostedEvent], *, every: timedelta) -> None:
+    """Forget posted events whose time is over, for ever."""
+    while True:
+        await posted.store.purge_expired(posted.spec.name, datetime.now(UTC))
+        await asyncio.sleep(every.total_seconds())

@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from discovery.domain.flights import Flight, FlightState, PostedEvent
 from discovery.finder import Finder
 from shared.errors import InvalidInputError
-from shared.events import FlightFound, FlightOptions, ImagesStaged
-from shared.messaging.codec import decode
+from shared.events import Event, FlightFound, FlightOptions, ImagesStaged
+from shared.messaging.codec import UnreadableError, decode, event_type
+from shared.messaging.port import Message
 from shared.service import authorised
-from shared.state import Collection, Order
+from shared.state import AlreadyExistsError, Collection, Order
 
 router = APIRouter()
 
@@ -105,14 +106,37 @@ async def discover(wanted: DiscoverRequest, request: Request) -> Discovered:
 )
 async def post_event(request: Request) -> Accepted:
     posted: Collection[PostedEvent] = request.state.posted
-    body = await _bounded_body(request)
-    event = decode(body, dict(request.headers), (FlightFound, ImagesStaged))
-    name = sha256(event.key.encode()).hexdigest()
+    event = _readable(await _bounded_body(request), request)
     now = datetime.now(UTC)
-    _, is_new = await posted.ensure(
-        name, PostedEvent(key=event.key, type=event.type, received_at=now), events=[event]
-    )
-    return Accepted(id=event.id, type=event.type, duplicate=not is_new)
+    try:
+        await posted.insert(
+            sha256(event.key.encode()).hexdigest(),
+            PostedEvent(key=event.key, type=event.type, received_at=now),
+            events=[event],
+            expires_at=now + POSTED_KEPT,
+        )
+    except AlreadyExistsError:
+        return Accepted(id=event.id, type=event.type, duplicate=True)
+    return Accepted(id=event.id, type=event.type, duplicate=False)
+
+
+def _readable(body: bytes, request: Request) -> Event[FlightFound] | Event[ImagesStaged]:
+    content_type = request.headers.get("content-type", "")
+    message = Message(body, "", headers=dict(request.headers), content_type=content_type)
+    try:
+        match event_type(message):
+            case FlightFound.type:
+                return decode(message, FlightFound)
+            case ImagesStaged.type:
+                return decode(message, ImagesStaged)
+            case other:
+                raise InvalidInputError(
+                    f"{other!r} is not taken from outside; flight-found and images-staged are",
+                    field="type",
+                    value=other,
+                )
+    except UnreadableError as error:
+        raise InvalidInputError(str(error), field="event") from error
 
 
 async def _bounded_body(request: Request) -> bytes:
@@ -124,4 +148,3 @@ async def _bounded_body(request: Request) -> bytes:
                 f"the event is larger than {EVENT_AT_MOST_BYTES} bytes", field="body", value=len(body)
             )
     return bytes(body)
-

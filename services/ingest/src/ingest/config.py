@@ -17,8 +17,13 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="INGEST_", frozen=True)
 
     port: Annotated[int, Field(ge=0, le=65535, description="HTTP port; 0 takes a free one.")] = 8002
-    transfers_at_once: Annotated[int, Field(gt=0, description="Flights that one process copies together.")] = 2
-    files_at_once: Annotated[int, Field(gt=0, description="Files of one flight that are copied together.")] = 4
+    transfers_at_once: Annotated[
+        int, Field(gt=0, description="Flights that one process copies together.")
+    ] = 2
+    files_at_once: Annotated[
+        int, Field(gt=0, description="Files of one flight that are copied together.")
+    ] = 4
     lease: Annotated[
-        Duration, Field(description="How long a silent process keeps a transfer before another takes it over.")
+        Duration,
+        Field(description="How long a silent process keeps a transfer before another takes it over."),
     ] = timedelta(seconds=30)

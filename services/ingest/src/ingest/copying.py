@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 DISCOVERY = "flightline/discovery"
 
-Counted = Callable[[int, int, int], None]
+Counted = Callable[[int, int, int], Awaitable[None]]
 """Hears of every finished file: done, total, bytes."""
 
 
@@ -105,7 +105,7 @@ class _Work:
         """Copy every file that the journal does not have, a few at a time."""
         await self._read_journal()
         todo = [entry for entry in self._entries() if not self._is_done(entry)]
-        self._count()
+        await self._count()
         slots = asyncio.Semaphore(self.copier.files_at_once)
         async with asyncio.TaskGroup() as copies:
             for entry in todo:
@@ -143,7 +143,7 @@ class _Work:
             self.failures.append(error)
             return
         self.journal[entry.path] = record
-        self._count()
+        await self._count()
 
     async def _copied_or_rejected(self, entry: Entry) -> FileRecord:
         record = FileRecord(
@@ -188,9 +188,9 @@ class _Work:
         except AlreadyExistsError:  # the source's file was replaced since an earlier attempt
             await self.copier.journal.update(name, lambda _: record)
 
-    def _count(self) -> None:
+    async def _count(self) -> None:
         copied = sum(record.size_bytes for record in self.journal.values())
-        self.counted(len(self.journal), len(self._entries()), copied)
+        await self.counted(len(self.journal), len(self._entries()), copied)
 
 
 async def _rejoined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import NAMESPACE_URL, uuid5
 
 import structlog
@@ -27,9 +28,10 @@ from ingest.handlers import SERVICE, told
 from shared.errors import PermanentError, TransientError
 from shared.events import Event, FlightFound, TaskCompleted, new_event
 from shared.messaging.bus import Bus
-from shared.messaging.progress import ProgressTeller
+from shared.messaging.progress import Progress
 from shared.state import Between, Change, Collection, Document, LeaseLostError, Order
 from shared.state.lease import hold
+from shared.state.owner import release_gone
 
 log = structlog.get_logger()
 
@@ -54,7 +56,8 @@ class TransferLoop:
         self._due.set()
 
     async def run(self) -> None:
-        """Work on whatever is due, for ever."""
+        """Work on whatever is due, for ever; first on what dead predecessors on this host left."""
+        await release_gone(self.transfers, {"state": TransferState.COPYING.value})
         async with asyncio.TaskGroup() as workers:
             for number in range(self.at_once):
                 workers.create_task(self._work(), name=f"transfer worker {number}")
@@ -91,27 +94,35 @@ class TransferLoop:
             async with hold(self.transfers, document.id, owner=self.owner, hold=self.lease):
                 outcome = await self._copied(document.body)
             await self.transfers.update(document.id, outcome, owner=self.owner)
+        except asyncio.CancelledError:  # told to stop: another process shall not wait for the lease
+            with suppress(LeaseLostError, TransientError):
+                await asyncio.shield(self.transfers.release(document.id, owner=self.owner))
+            raise
         except LeaseLostError as error:
             log.warning("transfer.taken_over", error=str(error))
         except TransientError as error:  # the store itself: the lease lapses and the work goes on from there
             log.warning("transfer.unrecorded", error=str(error))
 
     async def _copied(self, transfer: Transfer) -> Callable[[Transfer], Change[Transfer]]:
-        teller = ProgressTeller(self.bus, flight_id=transfer.flight.flight_id, stage="staging")
+        flight_id = transfer.flight.flight_id
+
+        async def counted(done: int, total: int, copied: int) -> None:
+            await self.bus.progress(
+                Progress(flight_id=flight_id, stage="staging", done=done, total=total, bytes=copied)
+            )
+
         try:
-            staged = await self.copier.copy(transfer, teller.tell)
+            staged = await self.copier.copy(transfer, counted)
         except PermanentError as error:
-            return lambda current: failed(current, str(error))
+            return partial(failed, error=str(error))
         except TransientError as error:
             log.warning("transfer.interrupted", error=str(error), attempt=transfer.attempt + 1)
-            message = str(error)
-            return lambda current: postponed(current, message, first_s=self.first_delay_s)
+            return partial(postponed, error=str(error), first_s=self.first_delay_s)
         except Exception as error:  # a bug must not keep the other transfers waiting
             log.exception("transfer.broken")
-            message = f"internal error, please report it: {type(error).__name__}: {error}"
-            return lambda current: failed(current, message)
+            return partial(failed, error=f"internal error, please report it: {type(error).__name__}: {error}")
         log.info("transfer.staged", images=staged.image_count, rejected=staged.rejected_count)
-        return lambda current: finished(current, staged)
+        return partial(finished, staged=staged)
 
 
 def finished(transfer: Transfer, staged: Staged) -> Change[Transfer]:

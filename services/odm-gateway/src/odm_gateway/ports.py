@@ -72,7 +72,7 @@ class Engine(Protocol):
     """Where jobs run."""
 
     def follow(self, job: Job) -> AbstractAsyncContextManager[AsyncIterator[EngineEvent]]:
-        """Attach to the job of this name, starting it where it does not run, and hear of it from the beginning.
+        """Attach to the job of this name, starting it where it does not run; hear of it from its beginning.
 
         The last event is ``Completed`` or ``Failed``. Leaving the block early gives up neither the job nor
         what it has done: following it again goes on.

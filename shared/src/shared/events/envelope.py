@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 class EventData(BaseModel):
     """What an event says; subclasses are frozen facts, and readers ignore fields that they do not know."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     type: ClassVar[str]
     """The event's CloudEvents type, which is its routing key."""
@@ -35,7 +35,7 @@ class Event(BaseModel, Generic[D_co]):
     ``(source, id)`` names an event for ever: the same pair twice is the same event told twice.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     specversion: Annotated[str, Field(pattern=r"^1\.\d+$")] = "1.0"
     id: Name

@@ -17,7 +17,7 @@ Uri = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://", max_length=4096)]
 class Option(BaseModel):
     """One processing option, as NodeODM's clients write it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     value: str | int | float | bool
@@ -26,7 +26,7 @@ class Option(BaseModel):
 class FlightOptions(BaseModel):
     """What the finder of a flight wants done with it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     scale: Annotated[float, Field(ge=0.1, le=8)] | None = None
     """Factor by which images are scaled before processing; none: left as they are."""
@@ -70,7 +70,7 @@ class FlightFound(EventData):
 class Scale(BaseModel):
     """The scale that was asked for and the one that the images have."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     requested: Annotated[float, Field(ge=0.1, le=8)] | None = None
     applied: Annotated[float, Field(ge=0.1, le=8)] | None = None
@@ -136,7 +136,7 @@ class TaskCompleted(EventData):
     """Where the products lie in the object store."""
     assets: tuple[str, ...] = ()
     """The products, relative to ``outputs``."""
-    summary: Annotated[dict[str, Any], Field(default_factory=dict)]
+    summary: dict[str, Any] = Field(default_factory=dict)
     """Figures of the run, such as images used and ground sampling distance."""
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime

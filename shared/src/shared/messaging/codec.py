@@ -65,7 +65,8 @@ def _from_document(document: dict[str, Any], data_type: type[D]) -> Event[D]:
         return _model(data_type).model_validate(document)
     except ValidationError as error:
         wrong = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)[:5]
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            for each in error.errors(include_url=False)[:5]
         )
         raise UnreadableError(f"no {data_type.type} event: {wrong}") from error
 
@@ -112,7 +113,7 @@ def _binary_document(message: Message) -> dict[str, Any]:
                 attributes[key.removeprefix(prefix)] = value.decode() if isinstance(value, bytes) else value
     if not attributes:
         raise UnreadableError(
-            f"content type: {message.content_type!r} is not {STRUCTURED_TYPE}, and no ce-* header says otherwise"
+            f"content type: {message.content_type!r} is not {STRUCTURED_TYPE}, and there are no ce-* headers"
         )
     return attributes | {"data": _json(message.body, "body")}
 
@@ -122,3 +123,15 @@ def _json(text: bytes, field: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise UnreadableError(f"{field}: no JSON: {error}") from error
+
+
+def event_type(message: Message) -> str | None:
+    """Return the type that a message of either mode gives itself, None where it gives none.
+
+    Raises:
+        UnreadableError: It is no event at all.
+    """
+    structured = message.content_type.startswith(STRUCTURED_TYPE)
+    document = _structured_document(message.body) if structured else _binary_document(message)
+    named = document.get("type")
+    return named if isinstance(named, str) else None

@@ -6,10 +6,8 @@ import asyncio
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -18,32 +16,41 @@ from structlog.contextvars import bind_contextvars
 
 from shared.errors import PermanentError, TransientError
 from shared.events import Event, EventData
+from shared.messaging.background import background
 from shared.messaging.codec import UnreadableError, decode
 from shared.messaging.metrics import EVENT_AGE_SECONDS, EVENTS_HANDLED, HANDLER_SECONDS
 from shared.messaging.port import Death, Deliveries, Delivery, Subscription, Topology, Transport
 
 D = TypeVar("D", bound=EventData)
 P = ParamSpec("P")
-Handler = Callable[[Event[Any]], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
 DEFAULT_GRACE = timedelta(seconds=20)
 PAUSE_AFTER_FAILED_FORWARD_S = 1.0
 TRACE_AT_MOST = 8_000
-"""Characters of a traceback that a dead letter carries; its end, which says most."""
+"""Characters of a traceback that a dead letter carries: its end, which says most."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Route:
-    """What is done with the events of one queue."""
+    """Which handler takes the events of one queue, and how many it took how."""
 
-    subscription: Subscription
-    data_type: type[EventData]
-    handler: Handler
+    def __init__(
+        self,
+        subscription: Subscription,
+        data_type: type[EventData],
+        handler: Callable[[Event[Any]], Awaitable[None]],
+    ) -> None:
+        self.queue = subscription.queue
+        self.data_type = data_type
+        self.handler = handler
+        self.labels = (subscription.service, subscription.event_type)
+        self.seconds = HANDLER_SECONDS.labels(*self.labels)
+        self.age = EVENT_AGE_SECONDS.labels(*self.labels)
+        self.handled = EVENTS_HANDLED.labels(*self.labels, "handled")
 
     def count(self, outcome: str) -> None:
-        EVENTS_HANDLED.labels(self.subscription.service, self.subscription.event_type, outcome).inc()
+        EVENTS_HANDLED.labels(*self.labels, outcome).inc()
 
 
 class Consumer:
@@ -67,10 +74,9 @@ class Consumer:
         self._prefetch = prefetch
         self._grace_s = grace.total_seconds()
         self._routes: list[_Route] = []
-        self._handling: set[asyncio.Task[None]] = set()
-        self._open = AsyncExitStack()
         self._deliveries: list[Deliveries] = []
-        self._tasks = asyncio.TaskGroup()
+        self._handling: set[asyncio.Task[None]] = set()
+        self._stack = AsyncExitStack()
 
     def on(
         self,
@@ -97,73 +103,139 @@ class Consumer:
     def is_consuming(self) -> bool:
         """Return whether every queue delivers to us now."""
         return bool(self._deliveries) and all(
-            self._transport.is_consuming(route.subscription.queue) for route in self._routes
+            self._transport.is_consuming(route.queue) for route in self._routes
         )
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            tasks = await stack.enter_async_context(self._tasks)
             for route in self._routes:
-                queue = route.subscription.queue
-                opened = self._transport.consume(queue, prefetch=self._prefetch)
+                opened = self._transport.consume(route.queue, prefetch=self._prefetch)
                 deliveries = await stack.enter_async_context(opened)
+                await stack.enter_async_context(background(self._receive(route, deliveries)))
                 self._deliveries.append(deliveries)
-                tasks.create_task(self._receive(route, deliveries), name=f"receive {queue}")
-            self._open = stack.pop_all()
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            await self._drain()
-        finally:
+        async with self._stack:
+            for deliveries in self._deliveries:
+                await deliveries.stop()
             self._deliveries.clear()
-            await self._open.__aexit__(kind, error, trace)
+            await self._drain()
 
     async def _drain(self) -> None:
-        for deliveries in self._deliveries:
-            await deliveries.stop()
-        if self._handling:
-            log.info("consumer.draining", handlers=len(self._handling), grace_s=self._grace_s)
-            await asyncio.wait(self._handling, timeout=self._grace_s)
-        unfinished = list(self._handling)
+        if not self._handling:
+            return
+        log.info("consumer.draining", handlers=len(self._handling), grace_s=self._grace_s)
+        _, unfinished = await asyncio.wait(self._handling, timeout=self._grace_s)
         for task in unfinished:
             task.cancel()
         if unfinished:
             await asyncio.wait(unfinished)
 
     async def _receive(self, route: _Route, deliveries: Deliveries) -> None:
-        """Start a task per message; there are never more than the prefetch, even across a reconnect."""
         slots = asyncio.Semaphore(self._prefetch)
+
+        def settled(task: asyncio.Task[None]) -> None:
+            self._handling.discard(task)
+            slots.release()
+
         async for delivery in deliveries:
+            # After a reconnect the transport may hand out as many again while old handlers still run.
             await slots.acquire()
-            task = self._tasks.create_task(self._handle(route, delivery))
+            task = asyncio.create_task(self._handle(route, delivery), name=route.queue)
             self._handling.add(task)
-            task.add_done_callback(self._handling.discard)
-            task.add_done_callback(lambda _, slots=slots: slots.release())
+            task.add_done_callback(settled)
 
     async def _handle(self, route: _Route, delivery: Delivery) -> None:
         try:
-            try:
-                await self._call(route, delivery)
-            except asyncio.CancelledError:
-                if _is_being_cancelled():
-                    raise
-                error = TransientError("a library cancelled the handler")
-                await self._fail(route, delivery, error)
-            except Exception as error:  # noqa: BLE001 - every outcome is settled here, bugs too
-                await self._fail(route, delivery, error)
-            else:
-                await delivery.ack()
-                route.count("handled")
+            await self._settle(route, delivery)
         except asyncio.CancelledError:
-            log.info("event.handed_back")
             route.count("handed_back")
-            await asyncio.shield(_quietly(delivery.requeue()))
+            log.info("event.handed_back")
+            await asyncio.shield(delivery.requeue())
             raise
-        except TransientError as error:
-            log.warning("event.forward_failed", error=str(error))
+        except Exception as error:  # noqa: BLE001 - the message is neither lost nor acked, it comes again
             route.count("forward_failed")
+            log.warning("event.forward_failed", error=_named(error))
             await asyncio.sleep(PAUSE_AFTER_FAILED_FORWARD_S)
-            await _quietly(delivery.requeue())
+            await delivery.requeue()
+
+    async def _settle(self, route: _Route, delivery: Delivery) -> None:
+        try:
+            await _call(route, delivery)
+        except asyncio.CancelledError as error:
+            if _is_being_cancelled():
+                raise
+            await self._fail(route, delivery, TransientError(f"a library cancelled the handler: {error}"))
+        except Exception as error:  # noqa: BLE001 - a bug in a handler must not stop the queue
+            await self._fail(route, delivery, error)
+        else:
+            await delivery.ack()
+            route.handled.inc()
+
+    async def _fail(self, route: _Route, delivery: Delivery, error: Exception) -> None:
+        """Send a message whose handling failed to the retry ladder or to the dead letters."""
+        delay = self._delay(delivery.attempt, error)
+        if delay is not None:
+            log.warning("event.retried", error=_named(error), attempt=delivery.attempt, delay_s=delay.seconds)
+            await delivery.retry(delay)
+            route.count("retried")
+            return
+        reason = _reason(error)
+        log.error("event.buried", reason=reason, error=_named(error), exc_info=reason == "bug" and error)
+        trace = "".join(traceback.format_exception(error))[-TRACE_AT_MOST:]
+        await delivery.bury(Death(reason, _named(error), trace, delivery.attempt))
+        route.count(reason)
+
+    def _delay(self, attempt: int, error: Exception) -> timedelta | None:
+        """Return how long to wait for the next attempt; None: there is none."""
+        ladder = self._topology.ladder
+        if not isinstance(error, TransientError) or attempt > len(ladder):
+            return None
+        wished = error.retry_after
+        if wished is None:
+            return ladder[attempt - 1]
+        return next((rung for rung in sorted(ladder) if rung >= wished), max(ladder))
+
+
+async def _call(route: _Route, delivery: Delivery) -> None:
+    event = decode(delivery.message, route.data_type)
+    bind_contextvars(**_log_context(event))  # the task's own context, so it ends with the task
+    route.age.observe(max(0.0, (datetime.now(UTC) - event.time).total_seconds()))
+    started = time.perf_counter()
+    try:
+        await route.handler(event)
+    finally:
+        route.seconds.observe(time.perf_counter() - started)
+
+
+def _log_context(event: Event[Any]) -> dict[str, str]:
+    context = {"event_id": event.id, "event_type": event.type, "correlation_id": event.correlation}
+    for key in ("flight_id", "task_id"):
+        if value := getattr(event.data, key, None):
+            context[key] = value
+    return context
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case UnreadableError():
+            return "unreadable"
+        case PermanentError():
+            return "permanent"
+        case TransientError():
+            return "attempts_exhausted"
+        case _:
+            return "bug"
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

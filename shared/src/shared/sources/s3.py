@@ -69,6 +69,7 @@ class S3Source:
     def local_path(self, entry: Entry) -> Path | None:
         """Return None: objects lie elsewhere."""
         del entry
+        return None
 
     async def _pages(self, prefix: str) -> AsyncIterator[dict[str, Any]]:
         pages = self.client.get_paginator("list_objects_v2").paginate(

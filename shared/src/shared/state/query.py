@@ -167,6 +167,21 @@ def field_value(body: Json, path: str) -> Scalar | None:
     return value if isinstance(value, str | int | float) else None
 
 
+def indexable(body: Json, path: str) -> Scalar | None:
+    """Return what to index of the value at ``path``, where an index can hold it."""
+    value = field_value(body, path)
+    if value is None or (isinstance(value, str) and not _is_unicode(value)):
+        return None
+    return comparable(value)
+
+
+def comparable(value: Scalar) -> Scalar:
+    """Return ``value`` as SQLite compares it: true is 1, 1.0 is 1, an integer of more than 64 bits a float."""
+    if isinstance(value, str) or (isinstance(value, float) and not value.is_integer()):
+        return value
+    return int(value) if _storable(int(value)) else float(value)
+
+
 def body_text(body: Json) -> str:
     """Return ``body`` as JSON, ASCII only, so that even lone surrogates survive any backend.
 

@@ -1,7 +1,7 @@
 """How far a result is from the truth of a simulated flight.
 
-GPS errors move and tilt a block as a whole; what the engine itself does wrong shows relative to that. So
-every answer has both: an offset, and what is left without it.
+GPS errors move, turn and stretch a block as a whole; what the engine itself does wrong is what is left when
+that is taken away. So every answer has both: the whole's error, and the rest.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from odm_gateway.orthophoto.models import Block, Floats
 _MAD_TO_SIGMA = 1.4826
 _COVERAGE_STRIDE = 4
 _BLOCK_STRIDE = 12
+_FEWEST_PATCHES = 10
+"""A few patches of plain field are found anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,14 @@ class GroundAccuracy:
 
     points: int
     offset_m: tuple[float, float]
-    """Median error east, north."""
+    """Error east, north in the middle of the points."""
+    turn_deg: float
+    """How far the whole is turned, counter-clockwise."""
+    scale_error: float
+    """How much too large the whole is: 0.01 is one per cent."""
     relative_median_m: float
     relative_p90_m: float
-    """Of the lengths of the errors less the offset."""
+    """Of the lengths of the errors less offset, turn and scale."""
     rmse_m: float
     """Of the errors themselves."""
     coverage: float
@@ -108,23 +114,23 @@ def compare_block(truth: Truth, block: Block) -> GroundAccuracy:
     met = np.linalg.solve(normal[twice], right[twice][..., None])[..., 0]
     errors = met + block.origin - truth.origin - ground[twice]
     possible = seen_by(truth, ground) >= 2  # noqa: PLR2004
-    return _ground_accuracy(errors[:, :2], float(twice.sum() / max(possible.sum(), 1)))
+    return _ground_accuracy(ground[twice, :2], errors[:, :2], float(twice.sum() / max(possible.sum(), 1)))
 
 
 def compare_orthophoto(truth: Truth, orthophoto: Path, search_m: float = 3.0) -> GroundAccuracy:
     """Find patches of the true orthophoto in ``orthophoto``, at most ``search_m`` from their places.
 
     Raises:
-        ValueError: ``orthophoto`` is in another coordinate system, or nothing in it could be found.
+        ValueError: ``orthophoto`` is in another coordinate system, or shows something else.
     """
     with rasterio.open(orthophoto) as result:
         _require_zone(truth, result)
-        shifts = find_shifts(truth, result, search_m)
-        if not len(shifts):
-            raise ValueError(f"No patch of the true orthophoto was found in {orthophoto.name}.")
+        found, shifts = find_shifts(truth, result, search_m)
+        if len(shifts) < _FEWEST_PATCHES:
+            raise ValueError(f"{orthophoto.name} does not show what the true orthophoto shows.")
         valid = result.dataset_mask().astype(bool)
         places, covered = _covered(truth, result, valid)
-    return _ground_accuracy(shifts, float(covered[seen_by(truth, places) >= 2].mean()))  # noqa: PLR2004
+    return _ground_accuracy(found, shifts, float(covered[seen_by(truth, places) >= 2].mean()))  # noqa: PLR2004
 
 
 def compare_surface(truth: Truth, dsm: Path) -> SurfaceAccuracy:
@@ -156,14 +162,22 @@ def _inside(camera: Camera, pixels: Floats) -> NDArray[np.bool_]:
     return np.asarray(((pixels > 0) & (pixels < [camera.width, camera.height])).all(axis=1))
 
 
-def _ground_accuracy(errors_m: Floats, coverage: float) -> GroundAccuracy:
-    east, north = np.median(errors_m, axis=0).tolist()
-    relative = np.linalg.norm(errors_m - [east, north], axis=1)
+def _ground_accuracy(places: Floats, errors_m: Floats, coverage: float) -> GroundAccuracy:
+    """Part the ``errors_m`` (n, 2) at ``places`` (n, 2) into a similarity and the rest."""
+    place, error = (east_north[:, 0] + 1j * east_north[:, 1] for east_north in (places, errors_m))
+    terms = np.column_stack([np.ones_like(place), place - place.mean()])
+    rest = np.abs(error - np.median(error.real) - 1j * np.median(error.imag))
+    for _ in range(3):
+        trusted = rest <= 3 * np.median(rest)
+        (offset, growth), *_ = np.linalg.lstsq(terms[trusted], error[trusted])
+        rest = np.abs(error - terms @ [offset, growth])
     return GroundAccuracy(
         points=len(errors_m),
-        offset_m=(east, north),
-        relative_median_m=float(np.median(relative)),
-        relative_p90_m=float(np.quantile(relative, 0.9)),
+        offset_m=(float(offset.real), float(offset.imag)),
+        turn_deg=float(np.rad2deg(growth.imag)),
+        scale_error=float(growth.real),
+        relative_median_m=float(np.median(rest)),
+        relative_p90_m=float(np.quantile(rest, 0.9)),
         rmse_m=float(np.sqrt((errors_m**2).sum(axis=1).mean())),
         coverage=coverage,
     )
@@ -200,5 +214,6 @@ def _pixels(
     truth: Truth, result: DatasetReader, places: Floats
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return column and row of the pixels that ``places`` lie in."""
-    columns, rows = ~result.transform * (places[:, :2] + truth.origin[:2]).T
-    return np.floor(columns).astype(np.int64), np.floor(rows).astype(np.int64)
+    to_pixels = np.array(~result.transform, np.float64).reshape(3, 3)
+    columns, rows = np.floor((places[:, :2] + truth.origin[:2]) @ to_pixels[:2, :2].T + to_pixels[:2, 2]).T
+    return columns.astype(np.int64), rows.astype(np.int64)

@@ -13,22 +13,27 @@ from flightline.simulation.truth import Truth
 from odm_gateway.orthophoto.models import Floats
 
 _PATCH_PX = 48
-_MOST_PATCHES = 400
-_LEAST_CORRELATION = 0.6
+_MOST_PATCHES = 2000
+_LEAST_CORRELATION = 0.7
 _KEEP_OFF_M = 1.0
 """Distance from houses and trees: their edges are not where the ground is."""
 
 Grey = NDArray[np.uint8]
 
 
-def find_shifts(truth: Truth, result: DatasetReader, search_m: float) -> Floats:
-    """Return by how much patches of bare ground are displaced in ``result``: (n, 2) metres east, north."""
+def find_shifts(truth: Truth, result: DatasetReader, search_m: float) -> tuple[Floats, Floats]:
+    """Find patches of bare ground in ``result``.
+
+    Returns:
+        Where they are, (n, 2) metres from the result's corner, and how far they are displaced, (n, 2) metres;
+        both east, north.
+    """
     pixel_m = float(result.transform.a)
     search_px = int(np.ceil(search_m / pixel_m)) + 1
     original = _on_grid_of(truth, result)
     grey = _grey(result.read([1, 2, 3]))
     valid = result.dataset_mask().astype(bool)
-    shifts = []
+    places, shifts = [], []
     for row, column in _patch_corners(truth, result, search_px):
         patch = original[row : row + _PATCH_PX, column : column + _PATCH_PX]
         around = (
@@ -37,8 +42,10 @@ def find_shifts(truth: Truth, result: DatasetReader, search_m: float) -> Floats:
         )
         peak = _find(patch, grey[around]) if valid[around].all() else None
         if peak is not None:
-            shifts.append((np.array(peak) - search_px) * [pixel_m, -pixel_m])
-    return np.array(shifts).reshape(-1, 2)
+            places.append((column, row))
+            shifts.append((peak[0] - search_px, peak[1] - search_px))
+    metres = np.array([pixel_m, -pixel_m])
+    return np.reshape(places, (-1, 2)) * metres, np.reshape(shifts, (-1, 2)) * metres
 
 
 def _on_grid_of(truth: Truth, result: DatasetReader) -> Grey:
@@ -48,12 +55,19 @@ def _on_grid_of(truth: Truth, result: DatasetReader) -> Grey:
     coarser = result.transform.a / transform.a
     if coarser > 1:
         grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), 0.4 * coarser), np.uint8)
-    # Half a pixel each way: rasterio counts from the corner of a pixel, OpenCV from its centre.
-    center = Affine.translation(0.5, 0.5)
-    to_source = ~center * ~transform * result.transform * center
-    matrix = np.array(to_source[:6], np.float64).reshape(2, 3)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(grey, matrix, (result.width, result.height), flags=flags), np.uint8)
+    return np.asarray(_resampled(grey, transform, result, cv2.INTER_LINEAR), np.uint8)
+
+
+def _resampled(
+    image: NDArray[np.uint8], transform: Affine, result: DatasetReader, interpolation: int
+) -> NDArray[np.uint8]:
+    """Return ``image``, whose pixels lie as ``transform`` says, in the pixels of ``result``."""
+    to_world, from_world = (np.array(t, np.float64).reshape(3, 3) for t in (result.transform, ~transform))
+    # rasterio counts from the corner of a pixel, OpenCV from its centre.
+    center = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    matrix = np.linalg.inv(center) @ from_world @ to_world @ center
+    flags = interpolation | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(image, matrix[:2], (result.width, result.height), flags=flags))
 
 
 def _grey(bands: NDArray[np.uint8]) -> Grey:
@@ -79,11 +93,9 @@ def _bare_ground(truth: Truth, result: DatasetReader) -> NDArray[np.bool_]:
     grid = surface.grid
     reach = int(np.ceil((_PATCH_PX / 2 * result.transform.a + _KEEP_OFF_M) / grid.cell_m))
     bare = cv2.erode(surface.ground.astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8))
-    corner = [*truth.origin[:2], grid.west_m, grid.north_m]
-    to_grid = ~Affine(grid.cell_m, 0, corner[0], 0, -grid.cell_m, corner[1]) * result.transform
-    matrix = np.array(to_grid[:6], np.float64).reshape(2, 3)
-    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(bare, matrix, (result.width, result.height), flags=flags)) > 0
+    west_m, north_m = grid.west_m + truth.origin[0], grid.north_m + truth.origin[1]
+    transform = Affine(grid.cell_m, 0, west_m, 0, -grid.cell_m, north_m)
+    return _resampled(np.asarray(bare, np.uint8), transform, result, cv2.INTER_NEAREST) > 0
 
 
 def _find(patch: Grey, around: Grey) -> tuple[float, float] | None:

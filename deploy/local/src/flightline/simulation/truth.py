@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.transform import from_origin
+from rasterio import Affine
 
 from flightline.simulation.camera import Camera
 from flightline.simulation.canvas import Grid, Scene
@@ -147,7 +147,7 @@ def _save_orthophoto(truth: Truth, scene: Scene) -> None:
         count=3,
         dtype="uint8",
         crs=f"EPSG:{truth.epsg}",
-        transform=from_origin(west, north, grid.cell_m, grid.cell_m),
+        transform=Affine(grid.cell_m, 0, west, 0, -grid.cell_m, north),
         tiled=True,
         compress="deflate",
         zlevel=1,

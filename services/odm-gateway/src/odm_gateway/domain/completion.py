@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from shared.events import Event, TaskCompleted, new_event
-
 from odm_gateway.domain.identity import completion_id
 from odm_gateway.domain.tasks import Status, Task
+from shared.events import Event, TaskCompleted, new_event
 
 SOURCE = "flightline/odm-gateway"
 
@@ -42,6 +41,7 @@ def completion(task: Task, outputs: str | None) -> Event[TaskCompleted]:
             finished_at=task.finished_at or datetime.now(UTC),
             flight_id=flight.flight_id if flight else None,
             version=flight.version if flight else None,
+            rerun=flight.rerun if flight else 0,
         ),
         event_id=completion_id(task.id, task.attempt),
     )

@@ -14,7 +14,7 @@ def is_image(path: str) -> bool:
 
 
 def flat_names(paths: Iterable[str]) -> dict[str, str]:
-    """Return for each relative path a file name of its own: the last part, or the whole where that is taken."""
+    """Return a file name for each relative path: its last part, or the whole where that is taken."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for path in paths:

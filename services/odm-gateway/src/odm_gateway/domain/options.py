@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
+from odm_gateway.domain import javascript
 from shared.errors import InvalidInputError
 from shared.events import Option
-
-from odm_gateway.domain import javascript
 
 Value = str | int | float | bool
 
@@ -68,7 +67,7 @@ class OptionTable:
         return cls(tuple(rows), cores_per_task)
 
     def validated(self, asked: Iterable[Mapping[str, Any]]) -> tuple[Option, ...]:
-        """Return ``asked`` with typed values, in the table's order; unknown names vanish, the first of two wins.
+        """Return ``asked`` typed, in the table's order; unknown names vanish, the first of two wins.
 
         Raises:
             InvalidInputError: Values are wrong; the message is NodeODM's JSON list of names and errors.
@@ -89,7 +88,7 @@ class OptionTable:
         return self._within_cores(options)
 
     def with_post_processing(self, options: Sequence[Option]) -> tuple[Option, ...]:
-        """Return ``options`` with post-processing on, where the table knows it and the user did not set it."""
+        """Return ``options`` with post-processing on, where it is known and the user did not set it."""
         known = {row["name"] for row in self.rows} - {option.name for option in options}
         extra = [Option(name=name, value=True) for name in POST_PROCESSING if name in known]
         return (*options, *extra)
@@ -133,7 +132,7 @@ def _first_of_each(asked: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _checked(row: OptionRow, raw: object) -> Value:
-    """Return ``raw`` converted to the row's type and inside its domain, or raise ValueError as NodeODM words it."""
+    """Return ``raw`` in the row's type and domain, or raise ValueError as NodeODM words it."""
     value = _converted(row["type"], raw)
     domain = row["domain"]
     if isinstance(domain, list):

@@ -32,6 +32,8 @@ class Status(IntEnum):
         return self not in OPEN
 
 
+End = Literal[Status.COMPLETED, Status.FAILED, Status.CANCELED]
+
 OPEN = (Status.QUEUED, Status.RUNNING)
 
 
@@ -42,6 +44,7 @@ class Flight(BaseModel):
 
     flight_id: str
     version: str
+    rerun: int = 0
     event_id: str
     correlation_id: str
     traceparent: str | None = None
@@ -53,6 +56,7 @@ class Task(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
+    """Public id, in the letters that the client chose; its document is named by ``task_key``."""
     name: str | None = None
     """As given; None where the client sent none, and then NodeODM leaves the field out."""
     created_at: AwareDatetime
@@ -110,6 +114,11 @@ class Task(BaseModel):
         return max(0, round(((self.finished_at or now) - self.started_at) / timedelta(milliseconds=1)))
 
 
+def task_key(task_id: str) -> str:
+    """Return the id of a task's document: letter case makes no two tasks."""
+    return task_id.lower()
+
+
 def begun(task: Task, now: datetime) -> Task:
     """Return the task in the hands of a worker, its console and progress empty."""
     crashes = task.crashes + task.in_hand
@@ -141,7 +150,7 @@ def counted(task: Task, image_count: int) -> Task:
 
 def ended(
     task: Task,
-    status: Literal[Status.COMPLETED, Status.FAILED, Status.CANCELED],
+    status: End,
     now: datetime,
     *,
     error: str | None = None,
@@ -179,3 +188,10 @@ def removed(task: Task, now: datetime) -> Task:
 def tidied(task: Task) -> Task:
     """Return the task after its engine forgot it."""
     return task.model_copy(update={"untidy": False})
+
+
+def too_many_images(count: int, at_most: int | None) -> str | None:
+    """Return NodeODM's words for more images than a node takes, or None."""
+    if at_most is None or count <= at_most:
+        return None
+    return f"{count} images uploaded, but this node can only process up to {at_most}."

@@ -133,14 +133,21 @@ def _cover(
 ) -> Cover:
     """Return what is seen by two photos, drawn in by ``crop_m``; with 0 all that is seen at all."""
     seen, cell_m = count_photos(views, footprints, surface, canvas)
-    needed = min(_COVER_PHOTOS, len(views)) if crop_m > 0 else 1
-    inside_m = _smooth(_distance(seen >= needed, cell_m) - crop_m)
+    needed = _COVER_PHOTOS if crop_m > 0 else 1
+    inside_m = _smooth(_distance(_outlined(seen >= needed), cell_m) - crop_m)
     if crop_m > 0 and not (inside_m > 0).any():
         warnings.append(
             f"Nothing is left {crop_m:g} m inside the edge of the overlap, so the map is not cropped."
         )
-        inside_m = _smooth(_distance(seen >= 1, cell_m))
+        inside_m = _smooth(_distance(_outlined(seen >= 1), cell_m))
     return Cover(inside_m, canvas.west_m, canvas.north_m, cell_m)
+
+
+def _outlined(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the mask without holes: a tree top seen once within the site is no edge of the survey."""
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    filled = cv2.drawContours(np.zeros(mask.shape, np.uint8), outlines, -1, 1, cv2.FILLED)
+    return filled.astype(np.bool_)
 
 
 def _distance(mask: NDArray[np.bool_], cell_m: float) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .options import EngineOptions
 
 _FORMAT: Final = "matches-1"
-_COARSE_FEATURES: Final = 1200
+_COARSE_FEATURES: Final = 1000
 _COARSE_TOLERANCE: Final = 0.04
 """Of the longer side: relief and tilt move a feature by this much against a plane similarity."""
 _FEWEST_COARSE: Final = 8
@@ -118,8 +118,8 @@ def _coarse_warp(first: Features, second: Features) -> Floats | None:
     first_few, second_few = first.descriptors[:_COARSE_FEATURES], second.descriptors[:_COARSE_FEATURES]
     if min(len(first_few), len(second_few)) < _FEWEST_COARSE:
         return None
-    index, other, _ = _nearest(first_few, second_few)
-    here, there = first.points[index], second.points[other]
+    pairs = _one_to_one(np.column_stack(_nearest(first_few, second_few)))
+    here, there = first.points[pairs[:, 0]], second.points[pairs[:, 1]]
     if len(here) < _FEWEST_COARSE:
         return None
     similarity, mask = cv2.estimateAffinePartial2D(
@@ -159,22 +159,17 @@ def _guided(first: Features, second: Features, warp: Floats) -> NDArray[np.int32
 def _nearest(
     first: NDArray[np.uint8], second: NDArray[np.uint8]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Return the first set's indices, the second's and squared distances of mutual best, unambiguous pairs."""
+    """Return the first set's indices, the second's and squared distances where the best is clearly best.
+
+    OpenCV compares here, not a matrix product: BLAS would start threads of its own in each of ours.
+    """
     if len(first) < 1 or len(second) < 2:  # noqa: PLR2004 - without a second best nothing tells a good match
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
-    one, two = first.astype(np.float32), second.astype(np.float32)
-    distance = one @ two.T
-    distance *= -2
-    distance += (one * one).sum(axis=1)[:, None]
-    distance += (two * two).sum(axis=1)
-    rows = np.arange(len(one))
-    best = distance.argmin(axis=1)
-    mutual = distance.argmin(axis=0)[best] == rows
-    nearest = distance[rows, best]
-    distance[rows, best] = np.inf
-    clear = nearest < _RATIO_SQUARED * distance.min(axis=1)
-    kept = np.flatnonzero(mutual & clear)
-    return kept, best[kept], nearest[kept]
+    distance, index = cv2.batchDistance(
+        first.astype(np.float32), second.astype(np.float32), cv2.CV_32F, normType=cv2.NORM_L2SQR, K=2
+    )
+    kept = np.flatnonzero(distance[:, 0] < _RATIO_SQUARED * distance[:, 1])
+    return kept, index[kept, 0].astype(np.int64), distance[kept, 0]
 
 
 def _one_to_one(found: Floats) -> NDArray[np.int32]:

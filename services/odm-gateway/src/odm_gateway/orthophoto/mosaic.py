@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from .blend import Window, blend, tile_glances
 from .canvas import GRID_PX, plan_canvas
-from .exposure import even_out
-from .pictures import PictureCache, load_picture
+from .pictures import PictureCache, blurred, load_picture
 from .views import ground_sample_distance_m, views_of
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ Tile = NDArray[np.uint8]
 TILE_PX: Final = 1024
 _FULL_BYTES: Final = 384 * 2**20
 _SMALL_BYTES: Final = 96 * 2**20
+_LEVEL_BLUR: Final = 5.0
+"""Of the low band, in its pixels: what is smaller than some metres, as a leaning tree, must not blend over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +48,14 @@ class Plan:
 
 
 def plan_mosaic(block: Block, surface: Surface, options: EngineOptions) -> Plan:
-    """Settle the map's grid, what of it to show and each photo's exposure.
+    """Settle the map's grid, what of it to show and which ground each photo shows.
 
     Raises:
         EngineError: ``NO_OVERLAP``, no ground is seen at all.
     """
     views = views_of(block)
     canvas, cover, warnings = plan_canvas(views, surface, options)
-    gains = block.gains
-    if len(gains) != len(views):
-        gains = even_out(views, surface, canvas, options.max_concurrency)
+    gains = block.gains if len(block.gains) else np.ones((len(views), 3))
     footprints = [view.footprint(surface) for view in views]
     photo_pixel_m = ground_sample_distance_m(views, surface)
     return Plan(views, footprints, surface, canvas, cover, gains, photo_pixel_m, warnings)
@@ -135,7 +134,7 @@ class _Tiles:
         return self.full.get(view.index, lambda: self._load(view, 1))
 
     def _small(self, view: View) -> Picture:
-        return self.small.get(view.index, lambda: self._load(view, GRID_PX))
+        return self.small.get(view.index, lambda: blurred(self._load(view, GRID_PX), _LEVEL_BLUR))
 
     def _load(self, view: View, pixels: int) -> Picture:
         shrink = pixels * self.plan.canvas.pixel_m / self.plan.photo_pixel_m

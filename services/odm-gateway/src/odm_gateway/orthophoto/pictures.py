@@ -101,3 +101,9 @@ def load_picture(photo: Photo, shrink: float, gains: Floats) -> Picture:
     table = np.clip(np.rint(steps), 0, 255).astype(np.uint8).reshape(256, 1, 3)
     pixels = np.asarray(cv2.cvtColor(cv2.LUT(image, table), cv2.COLOR_BGR2RGB), np.uint8)
     return Picture(pixels, (pixels.shape[1] / (columns * factor), pixels.shape[0] / (rows * factor)))
+
+
+def blurred(picture: Picture, sigma_px: float) -> Picture:
+    """Return the picture without detail finer than ``sigma_px``; its edge continues outwards."""
+    pixels = cv2.GaussianBlur(picture.pixels, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
+    return Picture(np.asarray(pixels, np.uint8), picture.scale)

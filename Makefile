@@ -1,0 +1,47 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PYTHON_FOLDERS := $(wildcard shared services deploy tests bench)
+MEMBERS := pyproject.toml uv.lock $(wildcard */pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
+SETUP := .venv/.setup
+
+.PHONY: help setup demo up test test-long check bench docs
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## Install everything into .venv, from the lock file (fetches uv if there is none)
+
+$(SETUP): $(MEMBERS)
+	.ci/uv sync --frozen
+	@touch $@
+
+demo: $(SETUP) ## Simulate a small flight and make its orthophoto, in build/demo
+	rm -rf build/demo
+	$(BIN)/flightline simulate flight build/demo/flight
+	$(BIN)/flightline run build/demo/flight --out build/demo/out
+
+up: $(SETUP) ## Run all services in one process, on the embedded backends
+	$(BIN)/flightline up
+
+test: $(SETUP) ## Run the default tests
+	$(BIN)/pytest -q -ra -m "not long"
+
+test-long: $(SETUP) ## Run the tests that take minutes
+	$(BIN)/pytest -q -ra -m long
+
+check: $(SETUP) ## Check formatting, lint, types, imports between packages, lock file and generated pages
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy $(PYTHON_FOLDERS)
+	$(BIN)/lint-imports
+	.ci/uv lock --check
+	$(BIN)/python -m flightline.docs --check
+
+bench: $(SETUP) ## Measure speed and memory
+	$(BIN)/python -m bench
+
+docs: $(SETUP) ## Write the generated pages anew: events, settings, schemas, AsyncAPI
+	$(BIN)/python -m flightline.docs

@@ -1,0 +1,1 @@
+"""The commands of flightline, one per file."""

@@ -1,0 +1,41 @@
+"""``flightline up``: all services in one process, each with its HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flightline.session import session
+
+if TYPE_CHECKING:
+    from shared.settings import PlatformSettings
+
+
+def up(
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Run only this service; repeatable.")
+    ] = None,
+) -> None:
+    """Run the services until Ctrl-C: discovery on 8001, ingest on 8002, odm-gateway on 31100."""
+    with session("up") as settings:
+        asyncio.run(_up(settings, only or []))
+
+
+async def _up(settings: PlatformSettings, only: list[str]) -> None:
+    from flightline.pipeline import SUBSCRIPTIONS, parts  # noqa: PLC0415 - so that --help is quick
+    from shared.platform import open_platform  # noqa: PLC0415
+    from shared.service.serving import serving, stop_signals  # noqa: PLC0415
+    from shared.settings import load  # noqa: PLC0415
+
+    chosen = parts(only)
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(stop_signals())
+        platform = await stack.enter_async_context(open_platform(settings, SUBSCRIPTIONS))
+        for name, part in chosen.items():
+            own = load(part.settings)
+            url = await stack.enter_async_context(serving(part.create_app(own, platform), own))
+            typer.echo(f"{name}: {url}", err=True)
+        await stop.wait()

@@ -1,0 +1,169 @@
+"""Put one flight through the whole pipeline and collect what came out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from discovery.domain.flights import ENDED, Flight, FlightState, Run
+from discovery.finder import Finder
+from pydantic import ValidationError
+
+from flightline.display import Display
+from flightline.pipeline import Pipeline, running_pipeline
+from shared.errors import InvalidInputError, PermanentError
+from shared.events import FlightOptions
+from shared.messaging.progress import Progress
+from shared.objects.port import ObjectStore
+from shared.settings import PlatformSettings
+from shared.state import Collection, Document
+
+SETTLE = timedelta(milliseconds=300)
+"""Whoever names a folder says that it is complete; two equal looks still catch a copy under way."""
+POLL_S = 0.1
+BUNDLE = "all.zip"
+"""Holds the other products once more; it stays in the object store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user asked for."""
+
+    uri: str
+    options: FlightOptions
+    out: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came out."""
+
+    flight: Flight
+    run: Run
+    out: Path
+    files: tuple[Path, ...]
+
+
+async def run_flight(settings: PlatformSettings, wanted: Wanted, display: Display) -> Result:
+    """Run the pipeline until the flight is done, and put its products into a folder.
+
+    Raises:
+        PermanentError: The flight cannot be processed; the message says why.
+    """
+    overrides = {"discovery": {"settle": SETTLE, "roots": ()}}
+    async with running_pipeline(_reading(settings, wanted.uri), overrides) as pipeline:
+        finder: Finder = pipeline.states["discovery"]["finder"]
+        flight = _only(await finder.ask(wanted.uri, wanted.options), wanted.uri)
+        _say_found(flight, display)
+        showing = asyncio.create_task(_show(pipeline, flight.flight_id, display))
+        try:
+            flight = await _ended(finder.flights, await finder.settled(flight))
+        finally:
+            showing.cancel()
+            with suppress(asyncio.CancelledError):
+                await showing
+        return await _collected(pipeline.platform.objects, flight, wanted)
+
+
+def source_uri(named: str) -> str:
+    """Return the URI of what the user named: a URI, or a folder of this machine.
+
+    Raises:
+        InvalidInputError: There is no such folder.
+    """
+    if "://" in named:
+        return named
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        raise InvalidInputError(
+            f"{named} {what}; name a folder of images, or a URI", field="FOLDER", value=named
+        )
+    return folder.resolve().as_uri()
+
+
+def flight_options(settings: list[str]) -> FlightOptions:
+    """Return processing options from ``NAME=VALUE`` texts.
+
+    Raises:
+        InvalidInputError: One is not of this form.
+    """
+    process = []
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise InvalidInputError(f"--set {text}: write NAME=VALUE", field="--set", value=text)
+        process.append({"name": name, "value": value})
+    try:
+        return FlightOptions.model_validate({"process": process})
+    except ValidationError as error:
+        raise InvalidInputError(f"--set: {error.errors()[0]['msg']}", field="--set") from error
+
+
+def _reading(settings: PlatformSettings, uri: str) -> PlatformSettings:
+    """Allow the folder that the user named, whatever the settings allow to others."""
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        return settings
+    folders = (*settings.readable_folders, Path(unquote(parts.path)))
+    return settings.model_copy(update={"folders": folders})
+
+
+def _only(found: list[Document[Flight]], uri: str) -> Flight:
+    if len(found) > 1:
+        names = ", ".join(document.body.images_path for document in found[:5])
+        raise InvalidInputError(
+            f"{uri} holds {len(found)} flights ({names}, …); name the folder of one",
+            field="FOLDER",
+            value=uri,
+        )
+    return found[0].body
+
+
+def _say_found(flight: Flight, display: Display) -> None:
+    listing = flight.listing
+    assert listing is not None
+    display.say(f"{flight.name}: {listing.image_count} images, {listing.total_bytes / 1e6:.1f} MB")
+    for skipped in listing.skipped:
+        display.say(f"  left out: {skipped.path}: {skipped.reason}")
+
+
+async def _ended(flights: Collection[Flight], flight: Flight) -> Flight:
+    while flight.state not in ENDED:
+        await asyncio.sleep(POLL_S)
+        flight = (await flights.load(flight.flight_id)).body
+    return flight
+
+
+async def _show(pipeline: Pipeline, flight_id: str, display: Display) -> None:
+    async with pipeline.platform.transport.hear() as heard:
+        async for progress in _readable(heard):
+            if progress.flight_id == flight_id:
+                note = f"{progress.bytes / 1e6:.1f} MB" if progress.bytes else progress.message or ""
+                display.stage(progress.stage, progress.done, progress.total, note)
+
+
+async def _readable(heard: AsyncIterator[bytes]) -> AsyncIterator[Progress]:
+    async for body in heard:
+        with suppress(ValidationError):  # of another release; losing it loses nothing
+            yield Progress.model_validate_json(body)
+
+
+async def _collected(objects: ObjectStore, flight: Flight, wanted: Wanted) -> Result:
+    run = flight.run
+    assert run is not None
+    if run.state is not FlightState.COMPLETED or run.outputs is None:
+        raise PermanentError(run.error or f"the flight ended {run.state.value}")
+    out = (wanted.out or Path(f"{flight.name}-products")).absolute()
+    prefix = objects.key(run.outputs)
+    files: list[Path] = []
+    for asset in run.assets:
+        if asset != BUNDLE:
+            await objects.download(f"{prefix}/{asset}", out / asset)
+            files.append(out / asset)
+    return Result(flight, run, out, tuple(files))

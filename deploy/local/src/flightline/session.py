@@ -1,0 +1,57 @@
+"""What every command has around it: settings, logs, errors as sentences, exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from shared.errors import InvalidInputError, PermanentError, TransientError
+
+if TYPE_CHECKING:
+    from shared.settings import PlatformSettings
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_TRY_LATER = 75
+"""``EX_TEMPFAIL`` of sysexits(3)."""
+EXIT_INTERRUPTED = 130
+
+
+@contextmanager
+def session(command: str, *, quiet_logs: bool = False, as_json: bool = False) -> Iterator[PlatformSettings]:
+    """Load settings and turn errors into a sentence and an exit code.
+
+    Args:
+        command: What it is called, for the sentence.
+        quiet_logs: Log only what goes wrong, for commands that talk to people themselves.
+        as_json: Print errors as JSON on standard output too.
+    """
+    from shared.logging import configure_logging  # noqa: PLC0415 - so that --help is quick
+    from shared.settings import PlatformSettings, load  # noqa: PLC0415
+
+    try:
+        settings = load(PlatformSettings)
+        level = "error" if quiet_logs and settings.log_level == "info" else settings.log_level
+        configure_logging("flightline", log_format=settings.log_format, level=level)
+        yield settings
+    except InvalidInputError as error:
+        _end(command, error, EXIT_BAD_INPUT, as_json=as_json)
+    except PermanentError as error:
+        _end(command, error, EXIT_FAILED, as_json=as_json)
+    except TransientError as error:
+        _end(command, error, EXIT_TRY_LATER, as_json=as_json)
+    except (KeyboardInterrupt, BrokenPipeError):
+        typer.echo(f"flightline {command}: interrupted; the same command goes on from here", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _end(command: str, error: Exception, code: int, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"status": "failed", "error": str(error), "exit_code": code}))
+    typer.echo(f"flightline {command}: {error}", err=True)
+    sys.exit(code)

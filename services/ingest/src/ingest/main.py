@@ -1,0 +1,73 @@
+"""Put ingest together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from ingest.collections import JOURNAL, TRANSFERS
+from ingest.config import Settings
+from ingest.copying import Copier
+from ingest.domain.transfers import FileRecord, Transfer
+from ingest.handlers import begin_transfer
+from ingest.loops import TransferLoop
+from ingest.routes import router
+from shared.events import FlightFound
+from shared.logging import configure_logging
+from shared.messaging.port import Subscription
+from shared.messaging.relay import OutboxRelay
+from shared.platform import Platform, messaging, service_platform
+from shared.service import Service, State, create_service
+from shared.service import run as serve
+from shared.settings import load
+from shared.sources import open_sources
+from shared.state import Collection
+from shared.state.owner import process_owner
+
+SUBSCRIPTIONS = (Subscription("ingest", FlightFound.type),)
+
+
+def create_app(settings: Settings | None = None, platform: Platform | None = None) -> FastAPI:
+    """Return the ingest service; ``platform`` is that of a process that runs several services."""
+    settings = settings or load(Settings)
+
+    @asynccontextmanager
+    async def resources(service: Service) -> AsyncIterator[State]:
+        async with (
+            service_platform(service, platform, SUBSCRIPTIONS, (TRANSFERS, JOURNAL)) as on,
+            open_sources(on.settings) as sources,
+        ):
+            relay = OutboxRelay(on.transport, on.store, [TRANSFERS.name])
+            transfers = Collection(on.store, TRANSFERS, Transfer, wake=relay.wake)
+            journal = Collection(on.store, JOURNAL, FileRecord)
+            bus = on.bus("ingest")
+            loop = TransferLoop(
+                transfers=transfers,
+                copier=Copier(sources, on.objects, journal, settings.files_at_once),
+                bus=bus,
+                owner=process_owner(),
+                lease=settings.lease,
+                at_once=settings.transfers_at_once,
+            )
+            consumer = bus.consumer(grace=settings.shutdown_grace)
+            consumer.on(FlightFound, begin_transfer, transfers=transfers, wake=loop.wake)
+            service.background("transfers", loop.run)
+            async with messaging(service, bus, consumer, relay):
+                yield {"transfers": transfers, "journal": journal}
+
+    return create_service(
+        "ingest",
+        resources,
+        router,
+        settings=settings,
+        description="Copies the images of flights into the object store, verified.",
+    )
+
+
+def run() -> None:
+    """Run the service until SIGTERM."""
+    settings = load(Settings)
+    configure_logging("ingest")
+    serve(create_app(settings), settings)

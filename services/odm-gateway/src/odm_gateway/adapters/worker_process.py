@@ -1,0 +1,144 @@
+"""One worker process: started in its own process group, heard line by line, never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+READ_BYTES = 1 << 16
+LINE_AT_MOST_BYTES = 8 << 20
+"""The closing message carries the figures of thousands of photos; anything longer is cut."""
+STOP_WITHIN_S = 10.0
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ProgressMessage(_Message):
+    """The worker is so far."""
+
+    type: Literal["progress"]
+    stage: str
+    percent: float
+
+
+class LineMessage(_Message):
+    """A line for the console."""
+
+    type: Literal["line"] = "line"
+    text: str
+
+
+class DoneMessage(_Message):
+    """The project is finished."""
+
+    type: Literal["done"] = "done"
+    assets: tuple[str, ...]
+    summary: dict[str, Any] = {}
+
+
+class FailedMessage(_Message):
+    """The worker refuses; ``message`` is for the user."""
+
+    type: Literal["failed"]
+    code: str
+    message: str
+
+
+WorkerMessage = ProgressMessage | LineMessage | DoneMessage | FailedMessage
+
+_PARSER: TypeAdapter[WorkerMessage] = TypeAdapter(Annotated[WorkerMessage, Field(discriminator="type")])
+
+
+class WorkerProcess:
+    """A running worker."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def messages(self) -> AsyncIterator[WorkerMessage]:
+        """Yield what the worker says until it ends; what is no message is a line of its console."""
+        assert self._process.stdout
+        async for line in _lines(self._process.stdout):
+            if line.strip():
+                yield parse_message(line)
+
+    async def exit_code(self) -> int:
+        """Return how the worker ended: its exit code, or the negative number of a signal."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Ask the worker to end, and make it end with everything that it started."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        _signal_group(self._process.pid, signal.SIGTERM)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._drained(), STOP_WITHIN_S)
+        _signal_group(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+
+    async def _drained(self) -> None:
+        """Wait for the end; a worker that still writes must not be stuck in a full pipe."""
+        assert self._process.stdout
+        while await self._process.stdout.read(READ_BYTES):
+            pass
+        await self._process.wait()
+
+
+@asynccontextmanager
+async def running_worker(command: Sequence[str], log: Path) -> AsyncIterator[WorkerProcess]:
+    """Run ``command``; its standard error is added to ``log``. On leaving, it has ended."""
+    with log.open("ab") as stderr:
+        worker = WorkerProcess(await _start(command, stderr))
+    try:
+        yield worker
+    finally:
+        await worker.stop()
+
+
+async def _start(command: Sequence[str], stderr: IO[bytes]) -> asyncio.subprocess.Process:
+    # The worker ends itself at the end of this pipe, which even kill -9 of this process brings.
+    return await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,
+    )
+
+
+def parse_message(line: bytes) -> WorkerMessage:
+    """Return what the worker said; anything else that it wrote is text for the console."""
+    try:
+        return _PARSER.validate_json(line)
+    except ValidationError:
+        return LineMessage(text=line.decode(errors="replace"))
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Yield lines of any length, cut at ``LINE_AT_MOST_BYTES``."""
+    kept: list[bytes] = []
+    kept_bytes = 0
+    while chunk := await stream.read(READ_BYTES):
+        *finished, rest = chunk.split(b"\n")
+        for end in finished:
+            yield b"".join([*kept, end])[:LINE_AT_MOST_BYTES]
+            kept, kept_bytes = [], 0
+        if kept_bytes < LINE_AT_MOST_BYTES:
+            kept.append(rest)
+            kept_bytes += len(rest)
+    if last := b"".join(kept):
+        yield last[:LINE_AT_MOST_BYTES]
+
+
+def _signal_group(process_id: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process_id, number)

@@ -1,0 +1,193 @@
+"""What the gateway does by itself: works on tasks under a lease, and tidies up behind finished ones."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from odm_gateway.adapters.console_log import ConsoleLog
+from odm_gateway.domain.completion import completion
+from odm_gateway.domain.tasks import OPEN, Status, Task, begun, handed_back, tidied
+from odm_gateway.ports import Engine, Job
+from odm_gateway.running import Ending, Run
+from shared.errors import TransientError
+from shared.messaging.bus import Bus
+from shared.objects.port import ObjectStore
+from shared.state import Change, Collection, CollectionSpec, Document, Index, LeaseLostError, OneOf, Order
+from shared.state.lease import hold
+from shared.state.owner import release_gone
+
+TASKS = CollectionSpec(
+    "odm-tasks", (Index(("status", "inserted_us")), Index(("inserted_us",)), Index(("untidy", "status")))
+)
+POLL_S = 1.0
+TIDY_EVERY_S = 2.0
+OPEN_STATUS = OneOf(tuple(int(status) for status in OPEN))
+_FINISHED = OneOf(tuple(int(status) for status in Status if status.finished))
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class TaskLoop:
+    """Claims tasks and sees them to their end; any number of processes may run it."""
+
+    tasks: Collection[Task]
+    console: ConsoleLog
+    objects: ObjectStore
+    engine: Engine
+    bus: Bus
+    owner: str
+    lease: timedelta
+    at_once: int
+    max_images: int | None = None
+    retry_after: tuple[timedelta, ...] = ()
+    """How long to wait after each failure of the engine or the object store that may pass."""
+    _due: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """Look for work now instead of at the next poll."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Work on whatever is queued, for ever; first on what dead predecessors on this host left."""
+        await release_gone(self.tasks, {"status": OPEN_STATUS})
+        async with asyncio.TaskGroup() as workers:
+            for number in range(self.at_once):
+                workers.create_task(self._work(), name=f"task worker {number}")
+
+    async def tidy(self) -> None:
+        """Remove what finished tasks left behind, and tasks that nobody wants any more, for ever."""
+        while True:
+            with suppress(TransientError):
+                await self.tidy_all()
+            await asyncio.sleep(TIDY_EVERY_S)
+
+    async def tidy_all(self) -> None:
+        """Remove what can be removed now."""
+        while document := await self.tasks.claim(
+            {"untidy": True, "status": _FINISHED}, owner=self.owner, hold=self.lease
+        ):
+            with suppress(LeaseLostError):
+                async with hold(self.tasks, document.id, owner=self.owner, hold=self.lease):
+                    await self._tidy(document)
+        await self.tasks.store.purge_expired(TASKS.name, datetime.now(UTC))
+
+    async def _tidy(self, document: Document[Task]) -> None:
+        removing = document.body.removing
+        await self.engine.remove(job_of(document.body))
+        if removing:
+            await self._remove_products(document)
+
+        def change(task: Task) -> Change[Task]:
+            if task.removing and not removing:  # asked for meanwhile: the next round does it
+                return Change(task, release=True)
+            return Change(tidied(task), release=True, expires_at=datetime.now(UTC) if removing else None)
+
+        await self.tasks.update(document.id, change, owner=self.owner)
+
+    async def _remove_products(self, document: Document[Task]) -> None:
+        await self.console.remove(document.id)
+        products = f"{job_of(document.body).products}/"
+        for key in [stored.key async for stored in self.objects.list(products)]:
+            await self.objects.delete(key)
+
+    async def _work(self) -> None:
+        while True:
+            document = await self._claim()
+            if document is None:
+                await self._pause()
+                continue
+            with bound_contextvars(task_id=document.body.id, flight_id=flight_id(document.body)):
+                await self._settle(document.id)
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._due.wait(), POLL_S)
+        self._due.clear()
+
+    async def _claim(self) -> Document[Task] | None:
+        try:
+            return await self.tasks.claim(
+                {"status": OPEN_STATUS}, owner=self.owner, hold=self.lease, order=Order("inserted_us")
+            )
+        except TransientError as error:
+            log.warning("state.unavailable", error=str(error))
+            return None
+
+    async def _settle(self, document_id: str) -> None:
+        try:
+            async with hold(self.tasks, document_id, owner=self.owner, hold=self.lease):
+                await self._see_through(document_id)
+        except LeaseLostError as error:
+            log.warning("task.taken_over", error=str(error))
+        except TransientError as error:  # the store itself: the lease lapses and the work goes on from there
+            log.warning("task.unrecorded", error=str(error))
+            await asyncio.sleep(POLL_S)
+
+    async def _see_through(self, document_id: str) -> None:
+        now = datetime.now(UTC)
+        document = await self.tasks.update(
+            document_id,
+            # A cancel between claim and now has ended it already.
+            lambda task: Change(task, release=True) if task.status.finished else begun(task, now),
+            owner=self.owner,
+        )
+        if document.body.status.finished:
+            return
+        try:
+            ending = await self._run(document).ending()
+        except asyncio.CancelledError:
+            with suppress(LeaseLostError, TransientError):
+                await self.tasks.update(
+                    document_id, lambda task: Change(handed_back(task), release=True), owner=self.owner
+                )
+            raise
+        await self._end(document_id, ending)
+
+    def _run(self, document: Document[Task]) -> Run:
+        return Run(
+            document=document,
+            tasks=self.tasks,
+            console=self.console,
+            objects=self.objects,
+            engine=self.engine,
+            job=job_of(document.body),
+            tell=self.bus.progress,
+            owner=self.owner,
+            max_images=self.max_images,
+            retry_after=self.retry_after,
+        )
+
+    async def _end(self, document_id: str, ending: Ending) -> None:
+        now = datetime.now(UTC)
+
+        def change(task: Task) -> Change[Task]:
+            last = ending.applied(task, now)
+            outputs = self.objects.uri(job_of(last).products)
+            return Change(last, [completion(last, outputs)], release=True)
+
+        task = (await self.tasks.update(document_id, change, owner=self.owner)).body
+        log.info("task.ended", status=task.status.name.lower(), error=task.error)
+
+
+def job_of(task: Task) -> Job:
+    """Return what an engine is asked for."""
+    return Job(
+        task_id=task.id,
+        attempt=task.attempt,
+        images=task.images,
+        manifest=task.manifest,
+        options=task.options,
+        outputs=task.outputs,
+    )
+
+
+def flight_id(task: Task) -> str | None:
+    """Return the flight that the task belongs to, if any."""
+    return task.flight.flight_id if task.flight else None

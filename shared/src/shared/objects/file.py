@@ -1,0 +1,320 @@
+"""The object store in a folder of this machine: durable, atomic, verified."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from shared.errors import InvalidInputError, NotFoundError, PermanentError
+from shared.objects import names
+from shared.objects.disk import (
+    About,
+    Incoming,
+    errors_translated,
+    file_sha256,
+    make_folders,
+    opened,
+    remove_empty_folders,
+    sync_folder,
+    write_about,
+)
+from shared.objects.keys import check_key, key_to_uri, uri_to_key
+from shared.objects.port import CHUNK_BYTES, ObjectExistsError, StoredObject
+from shared.objects.receive import finished, receive
+from shared.objects.signing import Signer
+from shared.objects.walk import described, walk
+
+LIST_AT_ONCE = 256
+LEFTOVER_AGE = timedelta(days=1)
+
+
+class FileObjects:
+    """The objects below ``root``; any number of processes may share it."""
+
+    def __init__(self, root: Path, signer: Signer | None = None) -> None:
+        """Make ``root`` if it is missing, and sweep what puts that crashed a day ago left behind.
+
+        Args:
+            root: An absolute folder of ours alone, on one file system.
+            signer: Makes the URLs of ``presign``; without it there are none.
+        """
+        with errors_translated(root):
+            root.mkdir(parents=True, exist_ok=True)
+            self._root = root.resolve()
+            self._temporary = self._root / names.TEMPORARY
+            self._temporary.mkdir(exist_ok=True)
+            _sweep(self._temporary)
+        self._signer = signer
+        self._base = self._root.as_uri()
+
+    async def put(
+        self,
+        key: str,
+        content: AsyncIterator[bytes] | bytes | Path,
+        *,
+        create_only: bool = False,
+        size_bytes: int | None = None,
+        sha256: str | None = None,
+        content_type: str = "application/octet-stream",
+        metadata: dict[str, str] | None = None,
+    ) -> StoredObject:
+        """Store ``content``; it is hashed as it is written, and on disk when this returns.
+
+        Raises:
+            ContentError: Size or hash differ from what was promised; nothing was stored.
+            ObjectExistsError: ``create_only``, and another content has this name.
+        """
+        path = self._path(key)
+        with errors_translated(self._root), Incoming(self._temporary) as incoming:
+            await receive(incoming, content, size_bytes)
+            incoming.check(size_bytes, sha256)
+            about = About(incoming.sha256, content_type, dict(metadata or {}))
+            publish = self._create if create_only else self._replace
+            return await finished(lambda: publish(key, path, incoming, about))
+
+    @asynccontextmanager
+    async def open(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Read the object's bytes ``start <= i < end``, in chunks of 1 MiB.
+
+        Raises:
+            NotFoundError: There is no such object.
+        """
+        path = self._path(key)
+        if start < 0 or (end is not None and end < start):
+            raise InvalidInputError("read from 0 or more to no less", field="start", value=start)
+        with errors_translated(path), _found(key):
+            file = await finished(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+        try:
+            yield _chunks(file, start, end, path)
+        finally:
+            os.close(file)
+
+    async def read(self, key: str, *, at_most: int = 64 << 20) -> bytes:
+        """Return a small object whole.
+
+        Raises:
+            NotFoundError: There is no such object.
+            InvalidInputError: It is larger than ``at_most`` bytes.
+        """
+        path = self._path(key)
+        with errors_translated(path), _found(key):
+            return await asyncio.to_thread(_read, path, at_most)
+
+    async def download(self, key: str, path: Path) -> StoredObject:
+        """Write the object to a local file, atomically, and verify its hash where one is kept.
+
+        Raises:
+            NotFoundError: There is no such object.
+            ContentError: What was read does not have the kept hash.
+        """
+        source = self._path(key)
+        with errors_translated(path):
+            return await finished(lambda: _download(key, source, path))
+
+    async def stat(self, key: str) -> StoredObject | None:
+        """Return what is known of the object, or None where there is none."""
+        path = self._path(key)
+        with errors_translated(path):
+            try:
+                return await asyncio.to_thread(_stat, key, path)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[StoredObject]:
+        """Iterate over objects whose key begins with ``prefix``, by key, behind the key ``after``.
+
+        One folder's names are in memory at a time; hash, type and metadata are left to ``stat``.
+        """
+        head = prefix.rpartition("/")[0]
+        folder = self._confined(names.folder_path(self._root, head), prefix)
+        found = walk(folder, f"{head}/" if head else "", prefix, after or "")
+        with errors_translated(self._root):
+            while batch := await asyncio.to_thread(lambda: [*islice(found, LIST_AT_ONCE)]):
+                for item in batch:
+                    yield item
+
+    async def copy(self, source: str, target: str) -> StoredObject:
+        """Copy within the store, metadata included.
+
+        Raises:
+            NotFoundError: There is no ``source``.
+            ContentError: ``source`` does not have the hash that was kept.
+        """
+        path, target_path = self._path(source), self._path(target)
+        with errors_translated(self._root):
+            return await finished(lambda: self._copy(source, path, target, target_path))
+
+    async def delete(self, key: str) -> None:
+        """Delete the object; there being none is no error."""
+        path = self._path(key)
+        with errors_translated(path):
+            await finished(lambda: self._delete(path))
+
+    async def presign(self, key: str, *, expires: timedelta) -> str:
+        """Return a URL that lets anybody read the object until it expires.
+
+        Raises:
+            PermanentError: No service is known that serves this folder.
+        """
+        if self._signer is None:
+            raise PermanentError("objects in a folder have no URL: set the base URL and the signing secret")
+        return self._signer.url(check_key(key), expires)
+
+    def uri(self, key: str) -> str:
+        """Return the object's URI, which events carry."""
+        return key_to_uri(self._base, key)
+
+    def key(self, uri: str) -> str:
+        """Return the key of a URI of this store.
+
+        Raises:
+            InvalidInputError: The URI lies outside this store.
+        """
+        return uri_to_key(self._base, uri)
+
+    async def ping(self) -> None:
+        """Return if the folder can be written to."""
+        with errors_translated(self._root):
+            await asyncio.to_thread(lambda: Incoming(self._temporary).__exit__(None, None, None))
+
+    def _path(self, key: str) -> Path:
+        return self._confined(names.key_to_path(self._root, check_key(key)), key)
+
+    def _confined(self, path: Path, key: str) -> Path:
+        if os.path.realpath(path) != str(path):
+            raise InvalidInputError(f"{key}: a symbolic link leads out of the store", field="key", value=key)
+        return path
+
+    def _replace(self, key: str, path: Path, incoming: Incoming, about: About) -> StoredObject:
+        with self._announced(path, incoming, about) as stat:
+            old = _stat_or_none(path)
+            incoming.path.replace(path)
+        sync_folder(path.parent)
+        if old is not None:
+            names.sidecar_path(path, old).unlink(missing_ok=True)
+        return described(key, stat, about)
+
+    def _create(self, key: str, path: Path, incoming: Incoming, about: About) -> StoredObject:
+        try:
+            with self._announced(path, incoming, about) as stat:
+                os.link(incoming.path, path)
+        except FileExistsError:
+            return _same_or_refused(key, path, about)
+        sync_folder(path.parent)
+        return described(key, stat, about)
+
+    @contextmanager
+    def _announced(self, path: Path, incoming: Incoming, about: About) -> Iterator[os.stat_result]:
+        stat = incoming.sync()
+        sidecar = names.sidecar_path(path, stat)
+        self._write_sidecar(sidecar, about)
+        try:
+            yield stat
+        except BaseException:
+            sidecar.unlink(missing_ok=True)
+            raise
+
+    def _write_sidecar(self, sidecar: Path, about: About) -> None:
+        while True:
+            make_folders(sidecar.parent, self._root)
+            try:
+                write_about(sidecar, about)
+            except FileNotFoundError:
+                continue  # a delete found the folder empty and removed it
+            except OSError:
+                sidecar.unlink(missing_ok=True)
+                raise
+            return
+
+    def _copy(self, source: str, path: Path, target: str, target_path: Path) -> StoredObject:
+        with Incoming(self._temporary) as incoming:
+            with _found(source), opened(path) as content:
+                incoming.copy(content.file)
+            incoming.check(content.stat.st_size, content.about.sha256)
+            about = About(incoming.sha256, content.about.content_type, content.about.metadata)
+            return self._replace(target, target_path, incoming, about)
+
+    def _delete(self, path: Path) -> None:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            stat = path.lstat()
+            path.unlink()
+            sync_folder(path.parent)
+            names.sidecar_path(path, stat).unlink(missing_ok=True)
+            remove_empty_folders(path.parent, self._root)
+
+
+@contextmanager
+def _found(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"there is no object {key}") from error
+
+
+async def _chunks(file: int, start: int, end: int | None, path: Path) -> AsyncIterator[bytes]:
+    while (wanted := CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - start)) > 0:
+        with errors_translated(path):
+            chunk = await finished(partial(os.pread, file, wanted, start))
+        if not chunk:
+            return
+        start += len(chunk)
+        yield chunk
+
+
+def _read(path: Path, at_most: int) -> bytes:
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:  # noqa: PTH123 - of a descriptor
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes > at_most:
+            raise InvalidInputError(
+                f"{path.name} has {size_bytes} bytes, at most {at_most} are read whole", field="at_most"
+            )
+        return file.read()
+
+
+def _download(key: str, source: Path, target: Path) -> StoredObject:
+    with Incoming(target.parent) as incoming:
+        with _found(key), opened(source) as content:
+            incoming.copy(content.file)
+        incoming.check(content.stat.st_size, content.about.sha256)
+        incoming.sync()
+        incoming.path.replace(target)
+    sync_folder(target.parent)
+    return described(key, content.stat, content.about)
+
+
+def _stat(key: str, path: Path) -> StoredObject:
+    with opened(path) as content:
+        return described(key, content.stat, content.about)
+
+
+def _stat_or_none(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
+
+
+def _same_or_refused(key: str, path: Path, about: About) -> StoredObject:
+    with opened(path) as content:
+        there = content.about.sha256 or file_sha256(content.file)
+        if there != about.sha256:
+            raise ObjectExistsError(f"{key} exists with another content")
+        return described(key, content.stat, replace(content.about, sha256=there))
+
+
+def _sweep(folder: Path) -> None:
+    oldest = time.time() - LEFTOVER_AGE.total_seconds()
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # another process sweeps too
+            if path.lstat().st_mtime < oldest:
+                path.unlink()

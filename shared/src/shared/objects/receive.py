@@ -1,0 +1,66 @@
+"""Brings content into a file, in threads, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from shared.errors import NotFoundError
+from shared.objects.disk import Incoming
+from shared.objects.port import ContentError
+
+T = TypeVar("T")
+
+BUFFER_BYTES = 4 << 20
+
+
+async def finished(function: Callable[[], T]) -> T:
+    """Run ``function`` in a thread; when cancelled, wait for its end first: then its files can be closed."""
+    running = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+async def receive(
+    incoming: Incoming, content: AsyncIterator[bytes] | bytes | Path, size_bytes: int | None
+) -> None:
+    """Write ``content`` to ``incoming``; a stream ends early once it exceeds ``size_bytes``.
+
+    Raises:
+        ContentError: More than ``size_bytes`` arrived.
+        NotFoundError: ``content`` is a file that is not there.
+    """
+    if isinstance(content, bytes):
+        await finished(lambda: incoming.write([content]))
+    elif isinstance(content, Path):
+        await finished(lambda: _copy_file(incoming, content))
+    else:
+        await _receive_stream(incoming, content, size_bytes)
+
+
+async def _receive_stream(incoming: Incoming, content: AsyncIterator[bytes], size_bytes: int | None) -> None:
+    waiting: list[bytes] = []
+    waiting_bytes = 0
+    async for chunk in content:
+        waiting.append(chunk)
+        waiting_bytes += len(chunk)
+        if waiting_bytes >= BUFFER_BYTES:
+            await finished(partial(incoming.write, waiting))
+            waiting, waiting_bytes = [], 0
+        if size_bytes is not None and incoming.size_bytes > size_bytes:
+            raise ContentError(f"more than the promised {size_bytes} bytes arrived")
+    await finished(lambda: incoming.write(waiting))
+
+
+def _copy_file(incoming: Incoming, path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            incoming.copy(file.fileno())
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {path} to store") from error
