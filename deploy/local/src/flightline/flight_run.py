@@ -164,6 +164,7 @@ async def _collected(objects: ObjectStore, flight: Flight, wanted: Wanted) -> Re
     files: list[Path] = []
     for asset in run.assets:
         if asset != BUNDLE:
+            (out / asset).parent.mkdir(parents=True, exist_ok=True)
             await objects.download(f"{prefix}/{asset}", out / asset)
             files.append(out / asset)
     return Result(flight, run, out, tuple(files))

@@ -39,18 +39,31 @@ def session(command: str, *, quiet_logs: bool = False, as_json: bool = False) ->
         level = "error" if quiet_logs and settings.log_level == "info" else settings.log_level
         configure_logging("flightline", log_format=settings.log_format, level=level)
         yield settings
-    except InvalidInputError as error:
-        _end(command, error, EXIT_BAD_INPUT, as_json=as_json)
-    except PermanentError as error:
-        _end(command, error, EXIT_FAILED, as_json=as_json)
-    except TransientError as error:
-        _end(command, error, EXIT_TRY_LATER, as_json=as_json)
-    except (KeyboardInterrupt, BrokenPipeError):
-        typer.echo(f"flightline {command}: interrupted; the same command goes on from here", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    except (Exception, KeyboardInterrupt) as raised:
+        code, error = _judged(raised)
+        if code is None:
+            raise
+        _end(command, error, code, as_json=as_json)
 
 
-def _end(command: str, error: Exception, code: int, *, as_json: bool) -> None:
+def _judged(raised: BaseException) -> tuple[int | None, BaseException]:
+    """Return the exit code that an error means (None: it is a bug) and the error at the bottom of it."""
+    while isinstance(raised, BaseExceptionGroup):
+        raised = raised.exceptions[0]
+    match raised:
+        case InvalidInputError():
+            return EXIT_BAD_INPUT, raised
+        case PermanentError():
+            return EXIT_FAILED, raised
+        case TransientError():
+            return EXIT_TRY_LATER, raised
+        case KeyboardInterrupt() | BrokenPipeError():
+            return EXIT_INTERRUPTED, InterruptedError("interrupted; the same command goes on from here")
+        case _:
+            return None, raised
+
+
+def _end(command: str, error: BaseException, code: int, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"status": "failed", "error": str(error), "exit_code": code}))
     typer.echo(f"flightline {command}: {error}", err=True)

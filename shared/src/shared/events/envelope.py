@@ -38,12 +38,19 @@ class Event(BaseModel, Generic[D_co]):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     specversion: Annotated[str, Field(pattern=r"^1\.\d+$")] = "1.0"
+    """CloudEvents' version."""
     id: Name
+    """With ``source``, names the event for ever."""
     source: Name
+    """Who tells it, such as ``flightline/ingest``."""
     type: Name
+    """What is told, and the routing key."""
     time: AwareDatetime
+    """When it was decided on."""
     subject: str | None = None
+    """Id of what it is about."""
     datacontenttype: str = "application/json"
+    """Always JSON."""
     correlationid: str | None = None
     """Id of the event that began it all."""
     causationid: str | None = None

@@ -133,5 +133,4 @@ async def _publish(channel: AbstractChannel, topic: str, body: bytes) -> None:
         exchange=PROGRESS_EXCHANGE,
         routing_key=topic,
         properties=spec.Basic.Properties(delivery_mode=1),
-        wait=False,
     )

@@ -102,8 +102,8 @@ def letter_id(delivered: DeliveredMessage) -> str:
 
 def _first_routing_key(headers: Mapping[str, Any]) -> str | None:
     """Return what a message that the broker moved was published with; it notes the first move last."""
-    keys = _broker_deaths(headers)[-1].get("routing-keys") or [None]
-    return keys[0]
+    keys: list[str] = _broker_deaths(headers)[-1].get("routing-keys") or []
+    return keys[0] if keys else None
 
 
 def _broker_deaths(headers: Mapping[str, Any]) -> list[dict[str, Any]]:

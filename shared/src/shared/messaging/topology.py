@@ -2,11 +2,11 @@
 
 Everything is durable and every shared queue is a quorum queue, which is valid from RabbitMQ 3.10 to 4.3.
 
-An event that no queue is bound to takes one of two ways out of ``flightline.events``, whose alternate exchange
-is ``flightline.unrouted``. From an outside publisher, who may not ask for returns, it goes on to that one's
-own alternate exchange and so into the queue. Ours carry ``flightline-mandatory`` and are led into
-``flightline.returned``, where nothing is bound, so that the broker returns them and ``publish`` can say so; the
-publisher then puts them into the queue itself.
+An event that no queue is bound to takes one of two ways out of ``flightline.events``, whose alternate
+exchange is ``flightline.unrouted``. From an outside publisher, who may not ask for returns, it goes on to that
+one's own alternate exchange and so into the queue. Ours carry ``flightline-mandatory`` and are led into
+``flightline.returned``, where nothing is bound, so that the broker returns them and ``publish`` can say so;
+the publisher then puts them into the queue itself.
 """
 
 from __future__ import annotations

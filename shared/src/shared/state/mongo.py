@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from shared.errors import InvalidInputError, PermanentError, StorageFullError, TransientError
 from shared.state.mongo_form import (
+    INDEXED_ID,
     Bson,
     behind,
     flat,
@@ -221,7 +222,7 @@ class MongoStore:
             if index.unique:
                 await collection.create_index(f"unique.{unique_name(index)}", unique=True, sparse=True)
             keys = [(f"index.{flat(name)}", ASCENDING) for name in index.fields]
-            await collection.create_index([*keys, ("_id", ASCENDING)])
+            await collection.create_index([*keys, (INDEXED_ID, ASCENDING)])
 
     async def _backfill(self, spec: CollectionSpec) -> None:
         collection = self._database[spec.name]
@@ -229,7 +230,7 @@ class MongoStore:
         while documents := await collection.find(older).limit(BACKFILL_AT_ONCE).to_list(BACKFILL_AT_ONCE):
             for document in documents:
                 found = {"_id": document["_id"], "revision": document["revision"]}
-                fields = indexed(spec, json.loads(document["body"]))
+                fields = indexed(spec, document["_id"], json.loads(document["body"]))
                 await collection.update_one(found, {"$set": fields})
 
     async def _documents(self, query: Query, start: Position | None, limit: int) -> list[Bson]:

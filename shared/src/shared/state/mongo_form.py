@@ -32,6 +32,9 @@ from shared.state.query import (
 
 Bson = dict[str, Any]
 
+INDEXED_ID = "index.id"
+"""The id again: nx-27017 cannot have ``_id`` in an index of several fields, and no field is called ``id``."""
+
 
 def to_document(spec: CollectionSpec, record: Record) -> Bson:
     """Return ``record`` as it is stored; what is None is left out."""
@@ -44,7 +47,7 @@ def to_document(spec: CollectionSpec, record: Record) -> Bson:
         "lease_owner": record.lease.owner if record.lease else None,
         "lease_until": to_us(record.lease.until) if record.lease else 0,
         "expires_at": to_us(record.expires_at) if record.expires_at else None,
-        **indexed(spec, record.body),
+        **indexed(spec, record.id, record.body),
     }
     return {name: value for name, value in document.items() if value is not None}
 
@@ -74,7 +77,7 @@ def to_record(document: Mapping[str, Any]) -> Record:
     )
 
 
-def indexed(spec: CollectionSpec, body: Bson) -> Bson:
+def indexed(spec: CollectionSpec, record_id: str, body: Bson) -> Bson:
     """Return what is stored of ``body`` to find it by."""
     names = {name for index in spec.indexes for name in index.fields}
     values = {name: value for name in names if (value := indexable(body, name)) is not None}
@@ -84,7 +87,7 @@ def indexed(spec: CollectionSpec, body: Bson) -> Bson:
         if index.unique and all(name in values for name in index.fields)
     }
     index = {flat(name): value for name, value in values.items()}
-    return {"index": index, "unique": unique, "indexed_as": tag(spec)}
+    return {"index": {**index, "id": record_id}, "unique": unique, "indexed_as": tag(spec)}
 
 
 def tag(spec: CollectionSpec) -> str:
@@ -100,7 +103,7 @@ def flat(path: str) -> str:
 
 def unique_name(index: Index) -> str:
     """Return the name that the fields of ``index`` together have in ``unique``."""
-    return "___".join(map(_flat, index.fields))
+    return "___".join(map(flat, index.fields))
 
 
 def _key(name: str | None) -> str:
@@ -138,7 +141,7 @@ def sort_keys(query: Query) -> list[tuple[str, int]]:
     """Return keys and directions; documents without the field sort before all others."""
     direction = -1 if query.order.descending else 1
     key = _key(query.order.field)
-    return [("_id", direction)] if key == "_id" else [(key, direction), ("_id", direction)]
+    return [("_id", direction)] if key == "_id" else [(key, direction), (INDEXED_ID, direction)]
 
 
 def behind(query: Query, position: Position | None) -> list[list[Bson]]:
@@ -146,9 +149,9 @@ def behind(query: Query, position: Position | None) -> list[list[Bson]]:
     if position is None:
         return [[]]
     key, operator = _key(query.order.field), "$lt" if query.order.descending else "$gt"
-    behind_id = {"_id": {operator: position.id}}
     if key == "_id":
-        return [[behind_id]]
+        return [[{"_id": {operator: position.id}}]]
+    behind_id = {INDEXED_ID: {operator: position.id}}
     missing, present = {key: {"$exists": False}}, {key: {"$exists": True}}
     if position.value is None:
         return [[missing, behind_id]] if query.order.descending else [[missing, behind_id], [present]]

@@ -176,7 +176,7 @@ def indexable(body: Json, path: str) -> Scalar | None:
 
 
 def comparable(value: Scalar) -> Scalar:
-    """Return ``value`` as SQLite compares it: true is 1, 1.0 is 1, an integer of more than 64 bits a float."""
+    """Return ``value`` as SQLite compares it: true is 1, 1.0 is 1, more than 64 bits are a float."""
     if isinstance(value, str) or (isinstance(value, float) and not value.is_integer()):
         return value
     return int(value) if _storable(int(value)) else float(value)

@@ -37,7 +37,7 @@ class SimulatedEngine:
     """An engine that makes things up; see ``odm_gateway.ports.Engine``."""
 
     objects: ObjectStore
-    step_s: float = 0.2
+    step_s: float = 0.1
     """Length of each of the five stages."""
 
     @asynccontextmanager

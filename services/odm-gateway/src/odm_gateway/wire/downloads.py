@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import format_datetime
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
@@ -58,7 +60,7 @@ def download(request: Request, objects: ObjectStore, stored: StoredObject) -> Re
         "Content-Disposition": _disposition(PurePosixPath(stored.key).name),
         "Accept-Ranges": "bytes",
         "ETag": tag,
-        "Last-Modified": f"{stored.modified_at:%a, %d %b %Y %H:%M:%S} GMT",
+        "Last-Modified": format_datetime(stored.modified_at.astimezone(UTC), usegmt=True),
     }
     if tag in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)

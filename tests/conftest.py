@@ -1,0 +1,24 @@
+"""Servers that several test modules share: each starts when the first test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.mongo import mongo_server
+from tests.support.s3 import S3Server, s3_server
+
+
+@pytest.fixture(scope="session")
+def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a MongoDB-compatible server, without a database's name."""
+    with mongo_server(tmp_path_factory.mktemp("mongo")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an S3 server."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server

@@ -1,0 +1,47 @@
+import math
+
+import pytest
+
+from odm_gateway.domain import javascript
+
+
+@pytest.mark.parametrize(
+    ("raw", "number"),
+    [("12abc", 12), (" 7", 7), ("-3.9", -3), ("0x1F", 31), (12.9, 12), ("+5", 5), ("1e3", 1)],
+)
+def test_a_leading_whole_number_is_read(raw: object, number: int) -> None:
+    assert javascript.parse_int(raw) == number
+
+
+@pytest.mark.parametrize("raw", ["abc", "", None, True, [], {}])
+def test_what_begins_with_no_digit_is_no_number(raw: object) -> None:
+    assert math.isnan(javascript.parse_int(raw))
+
+
+@pytest.mark.parametrize(
+    ("raw", "number"), [("1.5m", 1.5), (".5", 0.5), ("-2e3x", -2000), ("Infinity", math.inf), ("0x1F", 0)]
+)
+def test_a_leading_number_is_read(raw: object, number: float) -> None:
+    assert javascript.parse_float(raw) == number
+
+
+@pytest.mark.parametrize(
+    ("start", "first"),
+    [
+        (None, 0), ("", 0), ("abc", 0), ("12abc", 0), ("2.7", 2), ("-2", 278), ("-2.7", 278), ("300", 280),
+        ("-300", 0), ("0x10", 16), ("1e2", 100), ("Infinity", 280), ("-Infinity", 0), ("0", 0),
+    ],
+)  # fmt: skip
+def test_slices_begin_where_javascript_begins_them(start: str | None, first: int) -> None:
+    assert javascript.sliced(range(280), start) == list(range(first, 280))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"), (True, "true"), (1.0, "1"), (1.5, "1.5"), (math.nan, "NaN"), (-math.inf, "-Infinity"),
+        (1e21, "1e+21"), (1e-7, "1e-7"), ([1, None, "a"], "1,,a"), ({}, "[object Object]"), ("x", "x"),
+    ],
+)  # fmt: skip
+def test_values_are_written_as_javascript_writes_them(value: object, text: str) -> None:
+    assert javascript.text(value) == text

@@ -1,0 +1,193 @@
+"""A RabbitMQ of our own: private ports, private folders, and ways to hurt it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+CTL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
+PACKAGE = "rabbitmq-server"
+START_WITHIN_S = 90
+
+
+@dataclass
+class RabbitMQ:
+    """One broker process, with its state in ``folder``."""
+
+    folder: Path
+    port: int
+    distribution_port: int
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @property
+    def url(self) -> str:
+        """Return where to connect to."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        """Start the broker and wait until its port answers."""
+        self.process = subprocess.Popen(
+            [*_as_rabbitmq(), str(SERVER)],
+            env=self._environment(),
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=(self.folder / "output").open("ab"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + START_WITHIN_S
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"RabbitMQ did not start:\n{(self.folder / 'output').read_text()[-3000:]}")
+            time.sleep(0.1)
+
+    def kill9(self) -> None:
+        """End the broker as a power cut would end it for its clients."""
+        for process in self._processes():
+            process.kill()
+        psutil.wait_procs(self._processes(), timeout=10)
+        self._wait()
+
+    def restart(self) -> None:
+        """Kill the broker and start it again with what was on its disk."""
+        self.kill9()
+        self.start()
+
+    def freeze(self) -> None:
+        """Stop the broker's processes where they are; its port stays open."""
+        for process in self._processes():
+            process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen broker go on."""
+        for process in self._processes():
+            process.send_signal(signal.SIGCONT)
+
+    def control(self, *arguments: str) -> str:
+        """Run ``rabbitmqctl`` and return what it says."""
+        done = subprocess.run(
+            [*_as_rabbitmq(), str(CTL), *arguments],
+            env=self._environment(),
+            cwd=self.folder,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        if done.returncode:
+            raise RuntimeError(f"rabbitmqctl {arguments[0]}: {done.stderr.decode()}")
+        return done.stdout.decode()
+
+    def import_definitions(self, definitions: dict[str, Any]) -> None:
+        """Declare what a definitions file says."""
+        path = self.folder / "definitions.json"
+        path.write_text(json.dumps(definitions))
+        path.chmod(0o644)
+        self.control("import_definitions", str(path))
+
+    def stop(self) -> None:
+        """End the broker, and the name server that it started."""
+        self.thaw()
+        for process in self._processes():
+            process.kill()
+        self._wait()
+
+    def _wait(self) -> None:
+        if self.process is not None:
+            self.process.wait(timeout=20)
+
+    def _processes(self) -> list[psutil.Process]:
+        """Return the processes that carry our folder in their environment, epmd included."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("RABBITMQ_MNESIA_BASE") == str(self.folder / "mnesia")
+        except (psutil.Error, OSError):
+            return False
+
+    def _answers(self) -> bool:
+        with socket.socket() as client:
+            client.settimeout(0.5)
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _environment(self) -> dict[str, str]:
+        folder = self.folder
+        return {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(folder),
+            "ERL_EPMD_PORT": str(self.distribution_port + 1),
+            "RABBITMQ_NODENAME": f"flightline{self.port}@localhost",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self.distribution_port),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        }
+
+
+@contextmanager
+def running_rabbitmq() -> Iterator[RabbitMQ]:
+    """Start a RabbitMQ for the length of a block; it leaves nothing behind.
+
+    Raises:
+        RuntimeError: It is not installed and cannot be installed here.
+    """
+    _ensure_installed()
+    folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
+    (folder / "enabled_plugins").write_text("[].")
+    broker = RabbitMQ(folder, _free_port(), _free_port())
+    (folder / "rabbitmq.conf").write_text(
+        f"listeners.tcp.local = 127.0.0.1:{broker.port}\nlog.file.level = warning\n"
+        "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n"
+    )
+    if _as_rabbitmq():
+        for path in (folder, *folder.iterdir()):
+            shutil.chown(path, "rabbitmq", "rabbitmq")
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ensure_installed() -> None:
+    if SERVER.exists():
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise RuntimeError(
+            f"these tests need RabbitMQ at {SERVER}: install Debian's {PACKAGE}, or run them as root on Debian"
+        )
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", PACKAGE]):
+        subprocess.run(["apt-get", *command], env=environment, check=True, capture_output=True, timeout=600)
+
+
+def _as_rabbitmq() -> list[str]:
+    """Return the words that make root's command run as the package's user."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups"]
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+        return port
