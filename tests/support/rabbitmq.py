@@ -11,17 +11,20 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 CTL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
 PACKAGE = "rabbitmq-server"
 START_WITHIN_S = 90
+
+_SHARED = pytest.StashKey["RabbitMQ"]()
 
 
 @dataclass
@@ -40,15 +43,16 @@ class RabbitMQ:
 
     def start(self) -> None:
         """Start the broker and wait until its port answers."""
-        self.process = subprocess.Popen(
-            [*_as_rabbitmq(), str(SERVER)],
-            env=self._environment(),
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=(self.folder / "output").open("ab"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self.folder / "output").open("ab") as output:
+            self.process = subprocess.Popen(
+                [*_as_rabbitmq(), str(SERVER)],
+                env=self._environment(),
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + START_WITHIN_S
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -167,12 +171,21 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def session_rabbitmq(config: pytest.Config) -> RabbitMQ:
+    """Return the one broker of this test run, started by the first who asks, stopped at the end."""
+    if _SHARED not in config.stash:
+        stack = ExitStack()
+        config.stash[_SHARED] = stack.enter_context(running_rabbitmq())
+        config.add_cleanup(stack.close)
+    return config.stash[_SHARED]
+
+
 def _ensure_installed() -> None:
     if SERVER.exists():
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise RuntimeError(
-            f"these tests need RabbitMQ at {SERVER}: install Debian's {PACKAGE}, or run them as root on Debian"
+            f"there is no RabbitMQ at {SERVER}: install Debian's {PACKAGE}, or run this as root on Debian"
         )
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", PACKAGE]):

@@ -14,6 +14,15 @@ Schema = dict[str, Any]
 
 LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
+_JSON_TYPES = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+    list: "array",
+    dict: "object",
+}
 FORMS = ("pattern", "format", "multipleOf", "uniqueItems")
 
 
@@ -111,7 +120,7 @@ def _alternatives(schema: Schema) -> list[Schema]:
 
 
 def _types(schema: Schema) -> set[str]:
-    kind = schema.get("type", [])
+    kind = schema.get("type", [_JSON_TYPES[type(value)] for value in _values(schema) or ()])
     types = {kind} if isinstance(kind, str) else set(kind)
     return types | {"integer"} if "number" in types else types
 

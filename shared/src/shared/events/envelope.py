@@ -45,8 +45,8 @@ class Event(BaseModel, Generic[D_co]):
     """Who tells it, such as ``flightline/ingest``."""
     type: Name
     """What is told, and the routing key."""
-    time: AwareDatetime
-    """When it was decided on."""
+    time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    """When it was decided on; CloudEvents lets a teller leave it out, and then it is when we read it."""
     subject: str | None = None
     """Id of what it is about."""
     datacontenttype: str = "application/json"

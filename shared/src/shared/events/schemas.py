@@ -19,7 +19,12 @@ def event_schema(data_type: type[EventData], *, ref_template: str = "#/$defs/{mo
     """Return the schema of a whole event: its CloudEvents attributes and its data."""
     schema = Event[data_type].model_json_schema(ref_template=ref_template)  # type: ignore[valid-type]
     # In the order of the attributes: the type says which event it is, and is the routing key.
-    schema["properties"]["type"] = {"const": data_type.type, "type": "string", "title": "Type"}
+    schema["properties"]["type"] = {
+        "const": data_type.type,
+        "description": "What is told, and the routing key.",
+        "title": "Type",
+        "type": "string",
+    }
     schema["title"] = data_type.type
     schema["description"] = data_type.__doc__
     schema["examples"] = [json.loads(example(data_type).to_bytes())]

@@ -178,6 +178,7 @@ class TaskCompleted(EventData):
     version: Identifier | None = None
     """The version of the flight."""
     rerun: Count = 0
+    """Which asking for this version it answers, as in ``flight-found``."""
     session_id: str | None = None
     """The data session that it belongs to, if it does to one."""
 

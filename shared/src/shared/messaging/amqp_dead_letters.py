@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 
 from aiormq import spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
@@ -33,10 +33,8 @@ async def replay(link: Link, publisher: Publisher, queue: str, wanted: str) -> N
         NotFoundError: There is no such dead letter.
         TransientError: The outcome is unknown; it may now be in both places.
     """
-    async with channel_of(link) as channel:
-        delivered = await _find(channel, queue, wanted)
+    async with _found(link, queue, wanted) as delivered:
         await publisher.forward(message_of(delivered), queue, {})
-        await _remove(channel, queue, delivered)
 
 
 async def discard(link: Link, queue: str, wanted: str) -> None:
@@ -45,36 +43,40 @@ async def discard(link: Link, queue: str, wanted: str) -> None:
     Raises:
         NotFoundError: There is no such dead letter.
     """
-    async with channel_of(link) as channel:
-        await _remove(channel, queue, await _find(channel, queue, wanted))
+    async with _found(link, queue, wanted):
+        pass
+
+
+@asynccontextmanager
+async def _found(link: Link, queue: str, wanted: str) -> AsyncIterator[DeliveredMessage]:
+    """Hold one dead letter, and remove it when the block succeeds."""
+    async with channel_of(link) as channel, aclosing(_held(channel, queue)) as letters:
+        async for delivered in letters:
+            if letter_id(delivered) == wanted:
+                yield delivered
+                async with broker_errors(f"remove a dead letter of {queue}"):
+                    await channel.basic_ack(delivered.delivery_tag or 0)
+                return
+        raise NotFoundError(f"{queue} has no dead letter {wanted}")
 
 
 async def _held(channel: AbstractChannel, queue: str) -> AsyncGenerator[DeliveredMessage, None]:
-    last = 0
+    """Take letters one by one, and put back at the end all that were not acked.
+
+    Closing the channel would put them back too, but some time after it, behind letters that came later.
+    """
+    taken = False
     try:
         while (delivered := await _get(channel, queue)) is not None:
-            last = delivered.delivery_tag or 0
+            taken = True
             yield delivered
     finally:
-        if last and not channel.is_closed:
+        if taken and not channel.is_closed:
             async with broker_errors(f"put back the dead letters of {queue}"):
-                await channel.basic_nack(last, multiple=True, requeue=True)
-
-
-async def _find(channel: AbstractChannel, queue: str, wanted: str) -> DeliveredMessage:
-    """Return a dead letter, held like those before it until the channel closes."""
-    while (delivered := await _get(channel, queue)) is not None:
-        if letter_id(delivered) == wanted:
-            return delivered
-    raise NotFoundError(f"{queue} has no dead letter {wanted}")
+                await channel.basic_nack(0, multiple=True, requeue=True)
 
 
 async def _get(channel: AbstractChannel, queue: str) -> DeliveredMessage | None:
     async with broker_errors(f"read the dead letters of {queue}"):
         delivered = await channel.basic_get(dead_queue(queue))
     return None if isinstance(delivered.delivery, spec.Basic.GetEmpty) else delivered
-
-
-async def _remove(channel: AbstractChannel, queue: str, delivered: DeliveredMessage) -> None:
-    async with broker_errors(f"remove a dead letter of {queue}"):
-        await channel.basic_ack(delivered.delivery_tag or 0)

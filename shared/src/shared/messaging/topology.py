@@ -3,8 +3,8 @@
 Everything is durable and every shared queue is a quorum queue, which is valid from RabbitMQ 3.10 to 4.3.
 
 An event that no queue is bound to takes one of two ways out of ``flightline.events``, whose alternate
-exchange is ``flightline.unrouted``. From an outside publisher, who may not ask for returns, it goes on to that
-one's own alternate exchange and so into the queue. Ours carry ``flightline-mandatory`` and are led into
+exchange is ``flightline.unrouted``. From an outside publisher, who may not ask for returns, it goes on to
+that one's own alternate exchange and so into the queue. Ours carry ``flightline-mandatory`` and are led into
 ``flightline.returned``, where nothing is bound, so that the broker returns them and ``publish`` can say so;
 the publisher then puts them into the queue itself.
 """
@@ -68,7 +68,8 @@ class Declarations:
 
 def retry_queue(queue: str, delay: timedelta) -> str:
     """Return the name of the rung of ``queue`` that holds a message for ``delay``."""
-    return f"{queue}.retry.{delay // timedelta(milliseconds=1)}ms"
+    ms = delay // timedelta(milliseconds=1)
+    return f"{queue}.retry.{ms}ms" if ms % 1000 else f"{queue}.retry.{ms // 1000}s"
 
 
 def dead_queue(queue: str) -> str:

@@ -134,10 +134,12 @@ asyncio.run(main())
 ```
 """)
 
+_TYPE = {"type": "string", "description": "What is told, and the routing key."}
+
 
 def events_page() -> str:
     """Return the page."""
-    published = json.loads(example(EVENT_TYPES[0]).to_bytes())
+    published = json.loads(example(EVENT_TYPES[0]).to_bytes()) | {"source": "example.org/flights"}
     return _PAGE.substitute(
         exchange=EXCHANGE,
         unrouted=UNROUTED_QUEUE,
@@ -158,9 +160,7 @@ def _overview(event: type[EventData]) -> str:
 
 def _envelope() -> str:
     schema = event_schema(EVENT_TYPES[0])
-    return "\n".join(
-        _table({**schema, "properties": {**schema["properties"], "type": {"type": "string"}}}, {})
-    )
+    return "\n".join(_table({**schema, "properties": {**schema["properties"], "type": _TYPE}}, {}))
 
 
 def _event(event: type[EventData]) -> str:

@@ -122,7 +122,9 @@ def _camera_warning(block: Block) -> str | None:
     if others:
         return f"{others} photos of another camera, zoom or size were ignored."
     if block.photos[0].focal_sigma >= _VAGUE_FOCAL:
-        return "The focal length is not in the photos' metadata and was estimated: heights may be out of scale."
+        return (
+            "The focal length is not in the photos' metadata and was estimated: heights may be out of scale."
+        )
     return None
 
 

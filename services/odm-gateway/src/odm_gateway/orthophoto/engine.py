@@ -8,11 +8,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import cv2
-from rasterio.windows import Window as RasterWindow
-
 from . import products
 from .archive import write_archive
-from .cog import RasterFrame, new_cog, read_rgba, write_png
+from .cog import RasterFrame, new_map, read_rgba, write_png
 from .console import Console
 from .files import sweep, write_bytes
 from .models import CanceledError, EngineError
@@ -122,12 +120,12 @@ def _draw(block: Block, plan: Plan, target: Path, options: EngineOptions, consol
     size = f"{canvas.width} x {canvas.height} pixels of {canvas.pixel_m * 100:.1f} cm"
     console("ortho", _ORTHO_PERCENT, f"drawing {size}")
     tags = {"PROCESSOR": products.PROCESSOR}
-    frame = RasterFrame(canvas.width, canvas.height, canvas.transform(block.origin), block.epsg, "rgba", tags)
+    frame = RasterFrame(canvas.width, canvas.height, canvas.transform(block.origin), block.epsg)
     tiles = len(tile_windows(canvas))
-    with new_cog(target, frame, options.max_concurrency) as raster:
+    with new_map(target, frame, tags, options.max_concurrency) as draft:
         for done, (window, tile) in enumerate(render(plan, options.max_concurrency), start=1):
             if tile is not None:
-                raster.write(tile, window=RasterWindow(*window))
+                draft.write(tile, *window[:2])
             console("ortho", _ORTHO_PERCENT + (_PACK_PERCENT - _ORTHO_PERCENT) * done / tiles)
 
 
@@ -148,7 +146,7 @@ def _write_products(result: Run, plan: Plan, project_dir: Path, options: EngineO
     assets = [products.ORTHOPHOTO, products.PREVIEW, *documents]
     if options.dsm:
         target = project_dir / products.SURFACE_MODEL
-        products.write_surface_model(target, block, plan.surface, plan.cover, options.max_concurrency)
+        products.write_surface_model(target, block, plan.surface, plan.cover)
         assets.append(products.SURFACE_MODEL)
     if not options.skip_report:
         small = read_rgba(project_dir / products.ORTHOPHOTO, _REPORT_PX)

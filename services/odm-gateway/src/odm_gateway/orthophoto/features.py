@@ -77,9 +77,7 @@ def _extract_cached(photo: Photo, cache: ArrayCache, options: EngineOptions) -> 
     key = photo_key(photo, _FORMAT, options.longer_side_px, options.features_per_photo)
     stored = cache.load(key)
     if stored is not None:
-        return Features(
-            stored["points"], stored["descriptors"], stored["colors"], float(stored["sharpness"])
-        )
+        return Features(stored["points"], stored["descriptors"], stored["colors"], float(stored["sharpness"]))
     features = extract_features(photo, options.longer_side_px, options.features_per_photo)
     cache.store(
         key,

@@ -42,7 +42,7 @@ def write_text(path: Path, text: str) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove what a killed writer left unfinished."""
-    for left in folder.rglob(f".*{_UNFINISHED}"):
+    for left in folder.rglob(f".*{_UNFINISHED}*"):
         left.unlink()
 
 

@@ -123,7 +123,12 @@ def _coarse_warp(first: Features, second: Features) -> Floats | None:
     if len(here) < _FEWEST_COARSE:
         return None
     similarity, mask = cv2.estimateAffinePartial2D(
-        here, there, method=cv2.RANSAC, ransacReprojThreshold=_COARSE_TOLERANCE, maxIters=2000, confidence=0.999
+        here,
+        there,
+        method=cv2.RANSAC,
+        ransacReprojThreshold=_COARSE_TOLERANCE,
+        maxIters=2000,
+        confidence=0.999,
     )
     if similarity is None or mask.sum() < _FEWEST_COARSE:
         return None

@@ -75,7 +75,7 @@ def tile_windows(canvas: Canvas) -> list[Window]:
 
 
 def render(plan: Plan, threads: int) -> Iterator[tuple[Window, Tile | None]]:
-    """Yield every tile as ``(4, height, width)`` RGBA, or ``None`` where nothing is shown.
+    """Yield every tile as ``(height, width, 4)`` RGBA, or ``None`` where nothing is shown.
 
     Raises:
         EngineError: ``UNREADABLE``, a photo changed or vanished since it was scanned.
@@ -109,7 +109,7 @@ class _Tiles:
         color, seen = blend(glances, window, self._full, self._small)
         alpha = shown & seen
         color[~alpha] = 0
-        return np.concatenate([color, alpha[:, :, None] * np.uint8(255)], axis=2).transpose(2, 0, 1)
+        return np.concatenate([color, alpha[:, :, None] * np.uint8(255)], axis=2)
 
     def _near(self, window: Window) -> list[View]:
         """Return the photos whose outline may reach into a window."""

@@ -142,7 +142,9 @@ def _solve(
     columns.append(count + np.arange(count))
     values.append(weight)
     shape = (2 * len(pairs) + count, 2 * count)
-    matrix = csr_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=shape)
+    matrix = csr_matrix(
+        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=shape
+    )
     target = np.concatenate([np.zeros(2 * len(pairs)), weight * anchors])
     adjoint = matrix.conj().T
     solution = splu((adjoint @ matrix).tocsc()).solve(adjoint @ target)

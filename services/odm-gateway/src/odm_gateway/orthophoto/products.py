@@ -10,7 +10,7 @@ import numpy as np
 from pyproj import Transformer
 
 from .canvas import Canvas
-from .cog import RasterFrame, new_cog
+from .cog import RasterFrame, write_heights
 from .files import write_text
 
 if TYPE_CHECKING:
@@ -98,13 +98,12 @@ def _shot(
     return {"type": "Feature", "properties": properties, "geometry": {"type": "Point", "coordinates": point}}
 
 
-def write_surface_model(path: Path, block: Block, surface: Surface, cover: Cover, threads: int) -> None:
+def write_surface_model(path: Path, block: Block, surface: Surface, cover: Cover) -> None:
     """Write the surface's heights above the block's datum, metres, -9999 outside the shown part."""
     rows, columns = surface.heights.shape
     grid = Canvas(surface.west_m, surface.north_m, surface.cell_m, columns, rows)
     shown = cover.inside(grid, (0, 0, columns, rows)) & np.isfinite(surface.heights)
     heights = np.where(shown, surface.heights + block.origin[2], _NO_HEIGHT).astype(np.float32)
     tags = {"PROCESSOR": PROCESSOR, "SURFACE": "sparse, interpolated between tie points"}
-    frame = RasterFrame(columns, rows, grid.transform(block.origin), block.epsg, "heights", tags, _NO_HEIGHT)
-    with new_cog(path, frame, threads) as raster:
-        raster.write(heights, 1)
+    frame = RasterFrame(columns, rows, grid.transform(block.origin), block.epsg)
+    write_heights(path, frame, heights, _NO_HEIGHT, tags)

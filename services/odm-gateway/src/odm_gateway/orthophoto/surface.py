@@ -35,7 +35,7 @@ _OUTLIER_SIGMAS: Final = 4.0
 _MAD_TO_SIGMA: Final = 1.4826
 _CELL_PIXELS: Final = 4
 _SMALLEST_CELL_M: Final = 0.25
-_MOST_CELLS: Final = 4_000_000
+_MOST_CELLS: Final = 2_000_000
 _FARTHEST_HEIGHTS: Final = 2.0
 """A corner of a photo farther from its nadir than this many flying heights sees the horizon, not the site."""
 _FEWEST_POINTS: Final = 10

@@ -1,0 +1,193 @@
+"""Uploads to S3: content cut into parts, a few of which are in memory and on their way at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from shared.errors import NotFoundError, PermanentError, TransientError
+from shared.objects.port import ContentError
+from shared.objects.s3_errors import s3_errors
+
+PART_BYTES = 16 << 20
+PARTS_AT_ONCE = 4
+PARTS_AT_MOST = 10_000
+ABORT_WITHIN_S = 15
+
+SendPart = Callable[[int], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An object's bucket and key, and how it shall be described."""
+
+    client: Any
+    bucket: str
+    key: str
+
+    @property
+    def target(self) -> dict[str, str]:
+        """Return bucket and key as S3 calls take them."""
+        return {"Bucket": self.bucket, "Key": self.key}
+
+
+class Measured:
+    """Counts and hashes the parts that pass, and checks them against what was promised."""
+
+    def __init__(self, size_bytes: int | None, sha256: str | None) -> None:
+        self.size_bytes = 0
+        self._hash = hashlib.sha256()
+        self._promised_bytes = size_bytes
+        self._promised_sha256 = sha256.lower() if sha256 else None
+
+    @property
+    def sha256(self) -> str:
+        """Return the hex digest of what has passed."""
+        return self._hash.hexdigest()
+
+    async def add(self, part: bytes) -> None:
+        """Measure ``part``, which is the next."""
+        await asyncio.to_thread(self._hash.update, part)
+        self.size_bytes += len(part)
+        if self._promised_bytes is not None and self.size_bytes > self._promised_bytes:
+            raise ContentError(f"more than the promised {self._promised_bytes} bytes arrived")
+
+    def check(self) -> None:
+        """Raise ``ContentError`` unless all that passed is what was promised."""
+        if self._promised_bytes not in (None, self.size_bytes):
+            raise ContentError(f"{self.size_bytes} bytes arrived, {self._promised_bytes} were promised")
+        if self._promised_sha256 not in (None, self.sha256):
+            raise ContentError(f"the SHA-256 is {self.sha256}, not {self._promised_sha256} as promised")
+
+
+async def parts_of(content: AsyncIterator[bytes] | bytes | Path, part_bytes: int) -> AsyncIterator[bytes]:
+    """Yield ``content`` in parts of ``part_bytes``, the last one smaller; one empty part if it is empty."""
+    if isinstance(content, bytes):
+        for start in range(0, max(1, len(content)), part_bytes):
+            yield content[start : start + part_bytes] if len(content) > part_bytes else content
+    elif isinstance(content, Path):
+        async for part in _file_parts(content, part_bytes):
+            yield part
+    else:
+        async for part in _stream_parts(content, part_bytes):
+            yield part
+
+
+async def _file_parts(path: Path, part_bytes: int) -> AsyncIterator[bytes]:
+    with _opened(path) as file:
+        part = await asyncio.to_thread(file.read, part_bytes)
+        yield part
+        while len(part) == part_bytes and (part := await asyncio.to_thread(file.read, part_bytes)):
+            yield part
+
+
+async def _stream_parts(content: AsyncIterator[bytes], part_bytes: int) -> AsyncIterator[bytes]:
+    waiting, sent = bytearray(), False
+    async for chunk in content:
+        waiting += chunk
+        while len(waiting) > part_bytes:
+            sent = True
+            yield bytes(waiting[:part_bytes])
+            del waiting[:part_bytes]
+    if waiting or not sent:
+        yield bytes(waiting)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {path} to store") from error
+
+
+async def send_parts(
+    upload: Upload, upload_id: str, parts: AsyncIterator[bytes], measured: Measured
+) -> list[dict[str, Any]]:
+    """Send ``parts`` as they come, a few at a time, and return what completes the upload."""
+
+    async def send(number: int, part: bytes) -> str:
+        answer = await upload.client.upload_part(
+            **upload.target, UploadId=upload_id, PartNumber=number, Body=part
+        )
+        return str(answer["ETag"])
+
+    sending: list[asyncio.Task[str]] = []
+    slots = asyncio.Semaphore(PARTS_AT_ONCE)
+    with _first_error():
+        async with asyncio.TaskGroup() as group:
+            async for part in parts:
+                await measured.add(part)
+                await slots.acquire()
+                if len(sending) == PARTS_AT_MOST:
+                    raise PermanentError(f"{upload.key} is too large for S3: more than {PARTS_AT_MOST} parts")
+                task = group.create_task(send(len(sending) + 1, part))
+                task.add_done_callback(lambda _: slots.release())
+                sending.append(task)
+    return _completing([task.result() for task in sending])
+
+
+async def copy_parts(upload: Upload, upload_id: str, source: dict[str, str], size_bytes: int) -> list[dict[str, Any]]:
+    """Let the server copy ``source`` in parts, a few at a time, and return what completes the upload."""
+    step = max(512 << 20, -(-size_bytes // PARTS_AT_MOST))
+    slots = asyncio.Semaphore(PARTS_AT_ONCE)
+
+    async def copy(start: int) -> str:
+        async with slots:
+            answer = await upload.client.upload_part_copy(
+                **upload.target,
+                UploadId=upload_id,
+                PartNumber=start // step + 1,
+                CopySource=source,
+                CopySourceRange=f"bytes={start}-{min(start + step, size_bytes) - 1}",
+            )
+        return str(answer["CopyPartResult"]["ETag"])
+
+    with _first_error():
+        async with asyncio.TaskGroup() as group:
+            copying = [group.create_task(copy(start)) for start in range(0, size_bytes, step)]
+    return _completing([task.result() for task in copying])
+
+
+async def multipart(
+    upload: Upload,
+    described: dict[str, Any],
+    send: Callable[[str], Awaitable[list[dict[str, Any]]]],
+    **conditions: str,
+) -> dict[str, Any]:
+    """Make an object of parts; whatever goes wrong, cancellation too, none of them is left behind."""
+    begun = await upload.client.create_multipart_upload(**upload.target, **described)
+    upload_id = begun["UploadId"]
+    try:
+        parts = await send(upload_id)
+        answer: dict[str, Any] = await upload.client.complete_multipart_upload(
+            **upload.target, UploadId=upload_id, MultipartUpload={"Parts": parts}, **conditions
+        )
+    except BaseException:
+        await _abort(upload, upload_id)
+        raise
+    return answer
+
+
+async def _abort(upload: Upload, upload_id: str) -> None:
+    with suppress(TransientError, PermanentError, TimeoutError), s3_errors(upload.key):
+        async with asyncio.timeout(ABORT_WITHIN_S):
+            await upload.client.abort_multipart_upload(**upload.target, UploadId=upload_id)
+
+
+def _completing(etags: list[str]) -> list[dict[str, Any]]:
+    return [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
+
+
+@contextmanager
+def _first_error() -> Iterator[None]:
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
