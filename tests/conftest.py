@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.mongo import mongo_server
 from tests.support.s3 import S3Server, s3_server
+from tests.support.small_disk import CannotMountError, small_disk
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,13 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """Run an S3 server."""
     with s3_server(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 4 MiB."""
+    try:
+        with small_disk(tmp_path / "small", 4 << 20) as folder:
+            yield folder
+    except CannotMountError as error:
+        pytest.skip(f"a full disk needs the right to mount a tmpfs: {error}")

@@ -77,6 +77,14 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
     assert [each for each in references if not leads_somewhere(document, each)] == []
 
 
+def test_only_two_events_are_heard_from_outside() -> None:
+    operations = asyncapi_document()["operations"]
+
+    heard = {name for name, operation in operations.items() if operation["action"] == "receive"}
+    assert heard == {"hear-flight-found", "hear-images-staged"}
+    assert len(operations) - len(heard) == len(EVENT_TYPES)
+
+
 def references_of(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):

@@ -217,7 +217,8 @@ async def test_pages_neither_overlap_nor_skip(flights: Store, limit: int, descen
         await insert(flights, f"{n}", state="new", **({} if time is None else {"found_at": time}))
     order = Order("found_at", descending=descending)
 
-    pages, cursor = [], None
+    pages: list[list[int]] = []
+    cursor = None
     while not pages or cursor:
         page = await flights.find("flights", {"state": "new"}, order=order, limit=limit, after=cursor)
         pages.append([int(record.id) for record in page.records])

@@ -298,7 +298,7 @@ async def test_dead_letters_stay_in_order_however_often_they_are_looked_at(world
 async def test_dead_letters_survive_a_look_that_is_broken_off(world: World) -> None:
     await world.bury(b"1", b"2")
 
-    async with aclosing(world.transport.dead_letters(world.work.queue)) as letters:  # type: ignore[type-var]
+    async with aclosing(world.transport.dead_letters(world.work.queue)) as letters:
         await anext(letters)
 
     assert [letter.message.body for letter in await world.dead()] == [b"1", b"2"]

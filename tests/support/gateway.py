@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from shared.service import serving
 from shared.settings import PlatformSettings
 
 LISTENER = Subscription("listener", TaskCompleted.type)
+FAILED = 30
+"""Codes from here on are ends."""
 JPEG = b"\xff\xd8\xff\xe0 no real image \xff\xd9"
 
 
@@ -69,9 +72,10 @@ class GatewayClient:
 
     async def finished(self, uuid: str, *, within_s: float = 15) -> Any:
         """Return a task's info once it is at its end."""
-        async with asyncio.timeout(within_s):
-            while (info := await self.get(f"/task/{uuid}/info"))["status"]["code"] < 30:
-                await asyncio.sleep(0.05)
+        deadline = time.monotonic() + within_s
+        while (info := await self.get(f"/task/{uuid}/info"))["status"]["code"] < FAILED:
+            assert time.monotonic() < deadline, info
+            await asyncio.sleep(0.05)
         return info
 
 
@@ -79,6 +83,9 @@ class GatewayClient:
 async def running_gateway(home: Path, **settings: Any) -> AsyncIterator[GatewayClient]:
     """Run a gateway with the simulated engine on a free port."""
     chosen = Settings(**{"port": 0, "engine": EngineKind.SIMULATE, **settings})
-    async with opened_platform(home) as platform, serving(create_app(chosen, platform), chosen) as url:
-        async with httpx.AsyncClient(base_url=url, timeout=10) as http:
-            yield GatewayClient(http, platform)
+    async with (
+        opened_platform(home) as platform,
+        serving(create_app(chosen, platform), chosen) as url,
+        httpx.AsyncClient(base_url=url, timeout=10) as http,
+    ):
+        yield GatewayClient(http, platform)

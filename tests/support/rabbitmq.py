@@ -11,13 +11,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+from tests.support.processes import free_port
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 CTL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
@@ -61,10 +63,7 @@ class RabbitMQ:
 
     def kill9(self) -> None:
         """End the broker as a power cut would end it for its clients."""
-        for process in self._processes():
-            process.kill()
-        psutil.wait_procs(self._processes(), timeout=10)
-        self._wait()
+        self._signal(signal.SIGKILL)
 
     def restart(self) -> None:
         """Kill the broker and start it again with what was on its disk."""
@@ -73,13 +72,11 @@ class RabbitMQ:
 
     def freeze(self) -> None:
         """Stop the broker's processes where they are; its port stays open."""
-        for process in self._processes():
-            process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let a frozen broker go on."""
-        for process in self._processes():
-            process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def control(self, *arguments: str) -> str:
         """Run ``rabbitmqctl`` and return what it says."""
@@ -103,15 +100,19 @@ class RabbitMQ:
         self.control("import_definitions", str(path))
 
     def stop(self) -> None:
-        """End the broker, and the name server that it started."""
-        self.thaw()
-        for process in self._processes():
-            process.kill()
-        self._wait()
+        """End the broker and the name server that it started, and remove their folder."""
+        self._signal(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _wait(self) -> None:
-        if self.process is not None:
-            self.process.wait(timeout=20)
+    def _signal(self, number: signal.Signals) -> None:
+        processes = self._processes()
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        if number == signal.SIGKILL:
+            psutil.wait_procs(processes, timeout=10)
+            if self.process is not None:
+                self.process.wait(timeout=10)
 
     def _processes(self) -> list[psutil.Process]:
         """Return the processes that carry our folder in their environment, epmd included."""
@@ -155,7 +156,7 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
     _ensure_installed()
     folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
     (folder / "enabled_plugins").write_text("[].")
-    broker = RabbitMQ(folder, _free_port(), _free_port())
+    broker = RabbitMQ(folder, free_port(), free_port())
     (folder / "rabbitmq.conf").write_text(
         f"listeners.tcp.local = 127.0.0.1:{broker.port}\nlog.file.level = warning\n"
         "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n"
@@ -168,7 +169,6 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
         yield broker
     finally:
         broker.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def session_rabbitmq(config: pytest.Config) -> RabbitMQ:
@@ -197,10 +197,3 @@ def _as_rabbitmq() -> list[str]:
     if os.geteuid() != 0:
         return []
     return ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups"]
-
-
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port: int = server.getsockname()[1]
-        return port

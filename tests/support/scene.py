@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from pyproj import Transformer
 
 from odm_gateway.orthophoto.models import Block, Lens, Photo, Pose, Residuals, Surface
+from odm_gateway.orthophoto.mosaic import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from odm_gateway.orthophoto.models import Floats
+    from odm_gateway.orthophoto.mosaic import Plan
 
 ORIGIN = np.array([424_000.0, 5_188_000.0, 200.0])
 EPSG = 32615
@@ -35,8 +37,8 @@ LENS = Lens(0.8, 0.02, -0.01)
 class Scene:
     """Photos over the plane ``z = slope_east * x``."""
 
-    width: int = 480
-    height: int = 360
+    width: int = 320
+    height: int = 240
     lens: Lens = LENS
     slope_east: float = 0.0
     columns: int = 3
@@ -58,10 +60,11 @@ def photographed(scene: Scene, folder: Path) -> tuple[Block, Surface]:
     """Render the scene's photos into ``folder`` and return what a perfect reconstruction would know."""
     folder.mkdir(parents=True, exist_ok=True)
     poses, photos = [], []
+    rays = _camera_rays(scene)
     for index in range(scene.columns * scene.rows):
         pose = _pose(scene, index)
         photo = _photo(scene, folder, index, pose)
-        image = _exposed(scene, index, _render(scene, pose))
+        image = _exposed(scene, index, _render(scene, pose, rays))
         cv2.imwrite(str(photo.path), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 97])
         photos.append(photo)
         poses.append(pose)
@@ -94,19 +97,24 @@ def _photo(scene: Scene, folder: Path, index: int, pose: Pose) -> Photo:
     )  # fmt: skip
 
 
-def _render(scene: Scene, pose: Pose) -> Floats:
-    """Return ``(rows, columns, 3)`` RGB, averaged over 3 x 3 rays a pixel."""
-    steps = (np.arange(3) + 0.5) / 3
+def _camera_rays(scene: Scene) -> Floats:
+    """Return the directions of 2 x 2 rays a pixel, in the camera's frame."""
+    steps = (np.arange(2) + 0.5) / 2
     columns = (np.arange(scene.width)[:, None] + steps).ravel()
     rows = (np.arange(scene.height)[:, None] + steps).ravel()
     u, v = np.meshgrid(columns, rows)
-    rays = _undistorted(scene, u, v) @ pose.rotation
+    return _undistorted(scene, u, v)
+
+
+def _render(scene: Scene, pose: Pose, camera_rays: Floats) -> Floats:
+    """Return ``(rows, columns, 3)`` RGB."""
+    rays = camera_rays @ pose.rotation
     # The ray meets z = slope * x where the height above the plane is used up.
     above = pose.position[2] - scene.slope_east * pose.position[0]
     reach = above / (scene.slope_east * rays[..., 0] - rays[..., 2])
     ground = pose.position + rays * reach[..., None]
     colors = (scene.color or checkerboard)(ground[..., 0], ground[..., 1])
-    return np.asarray(colors.reshape(scene.height, 3, scene.width, 3, 3).mean(axis=(1, 3)))
+    return np.asarray(colors.reshape(scene.height, 2, scene.width, 2, 3).mean(axis=(1, 3)))
 
 
 def _undistorted(scene: Scene, u: Floats, v: Floats) -> Floats:
@@ -141,8 +149,18 @@ def _block(scene: Scene, photos: list[Photo], poses: list[Pose]) -> Block:
     )  # fmt: skip
 
 
-def without(block: Block, *indices: int) -> Block:
-    """Return the block less some of its photos."""
-    kept = [index for index in range(len(block.photos)) if index not in indices]
-    photos, poses = (tuple(values[index] for index in kept) for values in (block.photos, block.poses))
-    return replace(block, photos=photos, poses=poses)  # type: ignore[arg-type]  # one generator for two types
+def drawn(plan: Plan) -> NDArray[np.uint8]:
+    """Return the whole map of a plan as ``(rows, columns, 4)``."""
+    image = np.zeros((plan.canvas.height, plan.canvas.width, 4), np.uint8)
+    for (column, row, width, height), tile in render(plan, threads=1):
+        if tile is not None:
+            image[row : row + height, column : column + width] = tile
+    return image
+
+
+def sampled(plan: Plan, image: NDArray[np.uint8], ground: Floats) -> NDArray[np.uint8]:
+    """Return the map's nearest pixel at each of ``(n, 2)`` ground positions."""
+    canvas = plan.canvas
+    columns = ((ground[:, 0] - canvas.west_m) / canvas.pixel_m).astype(int)
+    rows = ((canvas.north_m - ground[:, 1]) / canvas.pixel_m).astype(int)
+    return np.asarray(image[rows, columns], np.uint8)

@@ -123,7 +123,8 @@ class PlatformSettings(_Settings):
         description="Object store: `s3://bucket/prefix`, or `file:///folder`.",
     )
     folders: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split)] = Field(
-        default=(), description="Folders, with commas between them, from which `file://` flights may be read. None named:"
+        default=(),
+        description="Folders, with commas between them, that `file://` flights may be read from. None named:"
         " all on the embedded bus, none on a broker.",
     )
     s3_endpoint: Annotated[str, _url("http", "https")] | None = Field(

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flightline.simulation import FlightPlan, Truth, simulate_flight
+from flightline.simulation.flight import simulate_flight
+from flightline.simulation.plan import FlightPlan
+from flightline.simulation.truth import Truth
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from odm_gateway.orthophoto.models import Block, Lens, Photo, Pose, Residuals
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flightline.simulation import Truth
+    from flightline.simulation.truth import Truth
     from odm_gateway.orthophoto.models import Floats
 
 

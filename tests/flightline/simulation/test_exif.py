@@ -16,7 +16,7 @@ from flightline.simulation.exif import PhotoTags, with_metadata
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flightline.simulation import Truth
+    from flightline.simulation.truth import Truth
 
 TAGS = PhotoTags(
     width=8,

@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from flightline.simulation import FlightPlan, Truth, load_truth, simulate_flight
 from flightline.simulation.accuracy import seen_by
 from flightline.simulation.camera import Relief, first_hits
 from flightline.simulation.canvas import Scene
+from flightline.simulation.flight import simulate_flight
+from flightline.simulation.plan import FlightPlan
 from flightline.simulation.site import Site
+from flightline.simulation.truth import Truth, load_truth
 
 from .conftest import PLAN
 
@@ -134,3 +136,10 @@ def test_site_north_is_true_north_less_convergence(latitude_deg: float, epsg: in
     east = (end[0] - start[0]) * np.cos(np.deg2rad(latitude_deg))
     assert np.rad2deg(np.arctan2(east, end[1] - start[1])) == pytest.approx(site.convergence_deg, abs=0.02)
     assert site.epsg == epsg
+
+
+def test_scene_too_large_for_memory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="million cells"):
+        simulate_flight(tmp_path, FlightPlan(photos=200, megapixels=50))
+
+    assert list(tmp_path.iterdir()) == []

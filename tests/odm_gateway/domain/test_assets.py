@@ -16,7 +16,8 @@ def test_known_downloads_lead_to_products(asset: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     "asset",
-    ["", "nope.bin", "../all.zip", "odm_report/../../x", "odm_report//x", "/etc/passwd", "odm_report/a\\b", "opensfm/x"],
+    ["", "nope.bin", "../all.zip", "odm_report/../../x", "odm_report//x", "/etc/passwd", "odm_report/a\\b",
+     "opensfm/x"],
 )  # fmt: skip
 def test_other_names_are_no_assets(asset: str) -> None:
     assert product_path(asset) is None

@@ -16,7 +16,8 @@ def row(kind: Any, domain: str | list[str]) -> OptionRow:
 
 
 def validated(kind: str, domain: str | list[str], value: object) -> object:
-    return OptionTable((row(kind, domain),)).validated([{"name": "x", "value": value}])[0].value
+    asked: list[dict[str, Any]] = [{"name": "x", "value": value}]
+    return OptionTable((row(kind, domain),)).validated(asked)[0].value
 
 
 def test_all_82_options_have_exactly_five_keys() -> None:
@@ -54,7 +55,8 @@ def test_unknown_names_vanish_and_the_first_of_two_wins() -> None:
         ("float", "positive integer", "1.5", 1.5), ("float", "negative float", -1, -1),
         ("float", "percent", 100, 100), ("int", "integer: 1 <= x <= 14", "14", 14),
         ("float", "float > 0.0", "0.1", 0.1), ("int", "integer >= 3", 3, 3), ("string", "json", "{}", "{}"),
-        ("string", "string", "any thing", "any thing"), ("enum", ["a", "b"], "b", "b"), ("float", "float", "-1e2", -100),
+        ("string", "string", "any thing", "any thing"),
+        ("enum", ["a", "b"], "b", "b"), ("float", "float", "-1e2", -100),
         ("path", "path", "/x y", "/x y"),
     ],
 )  # fmt: skip
@@ -90,7 +92,11 @@ def test_other_values_are_refused_in_nodeodms_words(
 
 
 def test_all_faults_are_told_together() -> None:
-    asked = [{"name": "dsm", "value": "x"}, {"name": "crop", "value": "-1"}, {"name": "cog", "value": True}]
+    asked: list[dict[str, Any]] = [
+        {"name": "dsm", "value": "x"},
+        {"name": "crop", "value": "-1"},
+        {"name": "cog", "value": True},
+    ]
     with pytest.raises(InvalidInputError) as caught:
         TABLE.validated(asked)
     assert [fault["name"] for fault in json.loads(str(caught.value))] == ["crop", "dsm"]
@@ -102,12 +108,11 @@ def test_post_processing_is_switched_on_unless_the_user_set_it() -> None:
     assert values == [("cog", False), ("pc-ept", True), ("gltf", True)]
 
 
-@pytest.mark.parametrize(
-    ("asked", "cores"), [([], 4), ([{"name": "max-concurrency", "value": 9}], 4), ([{"name": "max-concurrency", "value": 2}], 2)]
-)  # fmt: skip
-def test_a_limit_of_cores_caps_and_injects_max_concurrency(asked: list[dict[str, Any]], cores: int) -> None:
+@pytest.mark.parametrize(("asked", "cores"), [([], 4), ([9], 4), ([2], 2)])
+def test_a_limit_of_cores_caps_and_injects_max_concurrency(asked: list[int], cores: int) -> None:
     table = OptionTable.parse(DOCUMENT, host_cores=12, cores_per_task=4)
-    assert [(option.name, option.value) for option in table.validated(asked)] == [("max-concurrency", cores)]
+    options = table.validated([{"name": "max-concurrency", "value": value} for value in asked])
+    assert [(option.name, option.value) for option in options] == [("max-concurrency", cores)]
 
 
 @pytest.mark.parametrize("raw", [None, "", "{}", "7", {"a": 1}, "[1, null]"])

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-import pytest
-
 from shared.errors import (
     TransientError,
 )
@@ -32,10 +30,9 @@ async def test_readiness_names_each_check_that_fails() -> None:
     }
 
 
-async def test_a_check_that_hangs_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.service.health.CHECK_AT_MOST_S", 0.05)
-
+async def test_a_check_that_hangs_fails() -> None:
     async with kites(lambda service: service.ready_when("bus", lambda: asyncio.sleep(60))) as running:
+        running.service.health.check_at_most_s = 0.05
         answer = await running.http.get("/readyz")
 
     assert answer.json()["failing"] == {"bus": "no answer within 0.05 s"}

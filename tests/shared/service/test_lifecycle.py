@@ -83,7 +83,7 @@ async def test_a_drain_that_fails_does_not_stop_the_others() -> None:
 
 async def test_a_drain_is_cut_off_after_the_grace_period() -> None:
     def prepare(service: Service) -> None:
-        service.grace = timedelta(seconds=0.05)
+        service.grace = service.hand_back = timedelta(seconds=0.05)
         service.on_drain(lambda: waited(asyncio.Event()))
 
     async with asyncio.timeout(5):
@@ -117,9 +117,9 @@ async def test_a_taken_port_is_told_in_a_sentence() -> None:
 SCRIPT = """
 import asyncio
 from contextlib import asynccontextmanager
-from shared.logging import configure_logging
-from shared.service import create_service, run
-from shared.settings import ServiceSettings
+from pydantic_settings import SettingsConfigDict
+from shared.service import create_service, start
+from shared.settings import Port, ServiceSettings
 
 @asynccontextmanager
 async def resources(service):
@@ -132,9 +132,11 @@ async def resources(service):
     yield {}
     print("closed", flush=True)
 
-configure_logging("kites")
-settings = ServiceSettings(port=0)
-run(create_service("kites", resources, settings=settings), settings)
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="KITE_")
+    port: Port = 0
+
+start("kites", Settings, lambda settings: create_service("kites", resources, settings=settings))
 """
 
 
@@ -160,6 +162,18 @@ def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
         process.communicate(timeout=20)
 
     assert process.returncode == -signal.SIGTERM
+
+
+def test_a_setting_that_cannot_be_used_is_told_without_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "kites.py").write_text(SCRIPT.replace("SECONDS", "0"))
+    environment = {**os.environ, "KITE_PORT": "door"}
+
+    command = [sys.executable, str(tmp_path / "kites.py")]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("kites: KITE_PORT=door: expected a valid integer")
+    assert "Traceback" not in ended.stderr
 
 
 @contextmanager

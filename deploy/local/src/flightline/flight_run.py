@@ -8,12 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from discovery.domain.flights import ENDED, Flight, FlightState, Run
-from discovery.finder import Finder
 from pydantic import ValidationError
 
+from discovery.domain.flights import ENDED, Flight, FlightState, Run
+from discovery.finder import Finder, Found
 from flightline.display import Display
 from flightline.pipeline import Pipeline, running_pipeline
 from shared.errors import InvalidInputError, PermanentError
@@ -21,7 +20,8 @@ from shared.events import FlightOptions
 from shared.messaging.progress import Progress
 from shared.objects.port import ObjectStore
 from shared.settings import PlatformSettings
-from shared.state import Collection, Document
+from shared.sources import local_folder
+from shared.state import Collection
 
 SETTLE = timedelta(milliseconds=300)
 """Whoever names a folder says that it is complete; two equal looks still catch a copy under way."""
@@ -58,7 +58,9 @@ async def run_flight(settings: PlatformSettings, wanted: Wanted, display: Displa
     overrides = {"discovery": {"settle": SETTLE, "roots": ()}}
     async with running_pipeline(_reading(settings, wanted.uri), overrides) as pipeline:
         finder: Finder = pipeline.states["discovery"]["finder"]
-        flight = _only(await finder.ask(wanted.uri, wanted.options), wanted.uri)
+        found = await finder.find(wanted.uri)
+        _check_single(found)
+        (flight,) = await finder.ask(found, wanted.options)
         _say_found(flight, display)
         showing = asyncio.create_task(_show(pipeline, flight.flight_id, display))
         try:
@@ -107,22 +109,19 @@ def flight_options(settings: list[str]) -> FlightOptions:
 
 def _reading(settings: PlatformSettings, uri: str) -> PlatformSettings:
     """Allow the folder that the user named, whatever the settings allow to others."""
-    parts = urlsplit(uri)
-    if parts.scheme != "file":
+    if not uri.lower().startswith("file://"):
         return settings
-    folders = (*settings.readable_folders, Path(unquote(parts.path)))
-    return settings.model_copy(update={"folders": folders})
+    return settings.model_copy(update={"folders": (*settings.readable_folders, local_folder(uri))})
 
 
-def _only(found: list[Document[Flight]], uri: str) -> Flight:
-    if len(found) > 1:
-        names = ", ".join(document.body.images_path for document in found[:5])
+def _check_single(found: Found) -> None:
+    if len(found.flights) > 1:
+        uri, names = found.source.uri, ", ".join(files.images_path for files in found.flights[:5])
         raise InvalidInputError(
-            f"{uri} holds {len(found)} flights ({names}, …); name the folder of one",
+            f"{uri} holds {len(found.flights)} flights ({names}, …); name the folder of one",
             field="FOLDER",
             value=uri,
         )
-    return found[0].body
 
 
 def _say_found(flight: Flight, display: Display) -> None:

@@ -11,6 +11,7 @@ from flightline.commands.up import up
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     help="Drone flights become orthophotos. Exit codes: 0 done, 1 failed, 2 bad input, 75 try again later.",
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
+
+from fastapi import FastAPI
 
 import discovery.config
 import discovery.main
@@ -13,8 +15,6 @@ import ingest.config
 import ingest.main
 import odm_gateway.config
 import odm_gateway.main
-from fastapi import FastAPI
-
 from shared.errors import InvalidInputError
 from shared.messaging.port import Subscription
 from shared.platform import Platform, open_platform
@@ -39,6 +39,8 @@ PARTS: Mapping[str, Part] = {
 }
 """Those that hear of events before those that tell of them."""
 
+_Lifespan = AbstractAsyncContextManager[Mapping[str, Any]]
+
 SUBSCRIPTIONS = tuple(subscription for part in PARTS.values() for subscription in part.subscriptions)
 
 
@@ -61,7 +63,10 @@ async def running_pipeline(
         for name, part in PARTS.items():
             own = load(part.settings).model_copy(update=dict(overrides.get(name, {})))
             app = part.create_app(own, platform)
-            states[name] = await stack.enter_async_context(app.router.lifespan_context(app)) or {}
+            lifespan = cast(
+                "AbstractAsyncContextManager[Mapping[str, Any]]", app.router.lifespan_context(app)
+            )
+            states[name] = await stack.enter_async_context(lifespan)
         yield Pipeline(platform, states)
 
 

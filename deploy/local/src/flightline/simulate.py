@@ -4,13 +4,16 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flightline.simulation import FlightPlan, Truth, simulate_flight
+from flightline.simulation.plan import FlightPlan
+
+if TYPE_CHECKING:
+    from flightline.simulation.truth import Truth
 
 app = typer.Typer(no_args_is_help=True, help="Make up flights to try things out with.")
 
@@ -40,6 +43,8 @@ def flight(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write photos of a made-up drone flight into DIR, and the truth about it into DIR/truth."""
+    from flightline.simulation.flight import simulate_flight  # noqa: PLC0415 - so that --help is quick
+
     try:
         plan = FlightPlan(
             photos=photos,
@@ -77,7 +82,7 @@ def _progress(photos: int) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, _total: bar.update(task, completed=done)
 
 
-def _report(directory: Path, truth: Truth, *, as_json: bool) -> None:
+def _report(directory: Path, truth: "Truth", *, as_json: bool) -> None:
     result = {
         "directory": str(directory),
         "photos": [photo.name for photo in truth.photos],

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import Duration, ServiceSettings
+from shared.settings import CommaList, Duration, Port, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -16,11 +16,12 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="DISCOVERY_", frozen=True)
 
-    port: Annotated[int, Field(ge=0, le=65535, description="HTTP port; 0 takes a free one.")] = 8001
+    port: Annotated[Port, Field(description="HTTP port; 0 takes a free one.")] = 8001
     roots: Annotated[
-        tuple[str, ...],
+        CommaList,
         Field(
-            description="URIs that are scanned for flights, as a JSON list; none: flights are only asked for."
+            description="URIs that are scanned for flights, with commas between them; none: flights are"
+            " found only when they are asked for."
         ),
     ] = ()
     layout: Annotated[

@@ -11,8 +11,18 @@ from uuid import NAMESPACE_URL, uuid5
 
 import structlog
 
-from discovery.domain.flights import Flight, FlightState, Listing, SkippedFile, announced, observed, wanting
-from shared.errors import NotFoundError
+from discovery.domain.flights import (
+    SKIPPED_KEPT,
+    Flight,
+    FlightState,
+    Listing,
+    SkippedFile,
+    announced,
+    observed,
+    unreadable,
+    wanting,
+)
+from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
 from shared.events import FlightFound, FlightOptions, new_event
 from shared.sources import FlightFiles, Source, Sources, flight_id, read_flight
 from shared.state import Change, Collection, Document
@@ -20,9 +30,16 @@ from shared.state import Change, Collection, Document
 log = structlog.get_logger()
 
 SERVICE = "flightline/discovery"
-SKIPPED_KEPT = 1000
 USUAL_PLACES = ("", "code/images", "images")
 """Where the images of a folder that is itself a flight may lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Flights that lie at one source."""
+
+    source: Source
+    flights: list[FlightFiles]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +51,36 @@ class Finder:
     settle: timedelta
     layout: str = "*/code/images"
 
-    async def ask(self, uri: str, options: FlightOptions, *, owner: str = "") -> list[Document[Flight]]:
-        """Have every flight at ``uri`` processed with ``options``, once each has settled.
+    async def find(self, uri: str) -> Found:
+        """Return every flight at ``uri``.
 
         Raises:
             NotFoundError: There are no images there.
-            InvalidInputError: The URI is malformed.
+            InvalidInputError: The URI is malformed, or names what may not be read.
         """
         source = await self.sources.at(uri)
-        found = [files async for files in flights_in(source, self.layout)]
-        if not found:
+        flights = [files async for files in flights_in(source, self.layout)]
+        if not flights:
             raise NotFoundError(
                 f"no images in {source.uri}: looked for *.jpg and *.jpeg there, in code/images, in images and"
                 f" in {self.layout}"
             )
-        return [await self._ask_one(source, files, options, owner) for files in found]
+        return Found(source, flights)
+
+    async def ask(self, found: Found, options: FlightOptions, *, owner: str = "") -> list[Flight]:
+        """Have every flight found processed with ``options``, once each has settled."""
+        return [await self._seen(found.source, files, options, owner) for files in found.flights]
 
     async def scan(self, uri: str) -> int:
-        """Look at every flight below a root, announce those that have settled; return how many there are."""
+        """Look at every flight below a root, announce those that have settled; return how many there are.
+
+        A photograph that lies in the root itself makes no flight of it.
+        """
         source = await self.sources.at(uri)
         count = 0
-        async for files in flights_in(source, self.layout):
+        async for files in laid_out(source, self.layout):
+            await self._seen(source, files)
             count += 1
-            await self._ensure(source, files, owner="")
-            await self._observe(source, files)
         return count
 
     async def look(self, known: Flight) -> Flight:
@@ -67,24 +90,35 @@ class Finder:
             NotFoundError: Its folder is gone.
         """
         source = await self.sources.at(known.source)
-        return await self._observe(source, await read_flight(source, known.images_path))
+        return await self._observe(known.flight_id, await read_flight(source, known.images_path))
 
     async def settled(self, known: Flight) -> Flight:
-        """Look at a flight until it has settled and was announced, and return it."""
+        """Look at a flight until it has settled and was announced, and return it.
+
+        Raises:
+            NotFoundError: Its images are gone.
+        """
         flight = known
         while flight.state is FlightState.SETTLING:
             await asyncio.sleep(self.settle.total_seconds())
             flight = await self.look(flight)
+            if flight.listing is None or flight.listing.image_count == 0:
+                raise NotFoundError(f"there are no images in {flight.source} any more")
         return flight
 
-    async def _ask_one(
-        self, source: Source, files: FlightFiles, options: FlightOptions, owner: str
-    ) -> Document[Flight]:
-        document = await self._ensure(source, files, owner)
+    async def note_trouble(self, known: Flight, trouble: str) -> None:
+        """Write down why a flight's source could not be looked at."""
         now = datetime.now(UTC)
-        await self.flights.update(document.id, lambda flight: wanting(flight, options, now))
-        await self._observe(source, files)
-        return await self.flights.load(document.id)
+        await self.flights.update(known.flight_id, lambda flight: unreadable(flight, trouble, now))
+
+    async def _seen(
+        self, source: Source, files: FlightFiles, options: FlightOptions | None = None, owner: str = ""
+    ) -> Flight:
+        known = (await self._ensure(source, files, owner)).body
+        if (known.source, known.images_path) != (source.uri, files.images_path):
+            # Found from another folder above it; paths, and so the version, are told from the first one.
+            files = await read_flight(await self.sources.at(known.source), known.images_path)
+        return await self._observe(known.flight_id, files, options)
 
     async def _ensure(self, source: Source, files: FlightFiles, owner: str) -> Document[Flight]:
         now = datetime.now(UTC)
@@ -101,20 +135,21 @@ class Finder:
         known = await self.flights.get(new.flight_id)
         return known or (await self.flights.ensure(new.flight_id, new))[0]
 
-    async def _observe(self, source: Source, files: FlightFiles) -> Flight:
+    async def _observe(
+        self, flight_id: str, files: FlightFiles, options: FlightOptions | None = None
+    ) -> Flight:
         listing = _listing(files)
 
         def change(flight: Flight) -> Change[Flight] | Flight | None:
-            seen = observed(flight, listing)
+            asked = flight if options is None else wanting(flight, options, listing.seen_at)
+            seen = observed(asked, listing)
             told = announced(seen, self.settle)
             if told is None:
-                return None if _nothing_new(flight, seen) else seen
+                return None if options is None and _nothing_new(flight, seen) else seen
             return Change(told[0], [new_event(SERVICE, told[1], event_id=_event_id(told[1]))])
 
-        document = await self.flights.update(flight_id(source, files.images_path), change)
-        log.debug(
-            "flight.observed", flight_id=document.id, state=document.body.state, images=len(files.images)
-        )
+        document = await self.flights.update(flight_id, change)
+        log.debug("flight.observed", flight_id=flight_id, state=document.body.state, images=len(files.images))
         return document.body
 
 
@@ -123,15 +158,25 @@ async def flights_in(source: Source, layout: str) -> AsyncIterator[FlightFiles]:
     for place in USUAL_PLACES:
         try:
             files = await read_flight(source, place)
-        except NotFoundError:
+        except (NotFoundError, InvalidInputError):
             if not place:
                 raise
             continue
         if files.images:
             yield files
             return
+    async for files in laid_out(source, layout):
+        yield files
+
+
+async def laid_out(source: Source, layout: str) -> AsyncIterator[FlightFiles]:
+    """Find the flights below a root that fit the layout; one that cannot be read hides no other."""
     async for place in _matching(source, "", layout.split("/")):
-        files = await read_flight(source, place)
+        try:
+            files = await read_flight(source, place)
+        except (PermanentError, TransientError) as error:
+            log.warning("flight.unreadable", source=source.uri, images_path=place, error=str(error))
+            continue
         if files.images:
             yield files
 
@@ -139,7 +184,10 @@ async def flights_in(source: Source, layout: str) -> AsyncIterator[FlightFiles]:
 async def _matching(source: Source, folder: str, pattern: list[str]) -> AsyncIterator[str]:
     try:
         below = (await source.folder(folder)).folders
-    except NotFoundError:
+    except (PermanentError, TransientError) as error:
+        if not folder:
+            raise
+        log.warning("folder.unreadable", source=source.uri, folder=folder, error=str(error))
         return
     for path in below:
         if not fnmatchcase(path.rpartition("/")[2], pattern[0]):
@@ -156,7 +204,7 @@ def flight_name(source: Source, images_path: str) -> str:
     parts = [part for part in f"{source.path}/{images_path}".split("/") if part]
     while len(parts) > 1 and parts[-1] in {"images", "code"}:
         parts.pop()
-    return (parts[-1] if parts else source.system_id)[:255]
+    return (parts[-1] if parts else source.system_id or "flight")[:255]
 
 
 def _listing(files: FlightFiles) -> Listing:
@@ -176,6 +224,7 @@ def _nothing_new(before: Flight, after: Flight) -> bool:
         before.state is after.state
         and before.listing.version == (after.listing.version if after.listing else "")
         and before.stable_since == after.stable_since
+        and before.trouble is None
         and before.state is not FlightState.SETTLING
     )
 

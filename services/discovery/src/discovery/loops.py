@@ -15,8 +15,6 @@ from shared.state import Collection, Order
 
 log = structlog.get_logger()
 
-LOOK_AT_MOST = 100
-
 
 async def scan_roots(finder: Finder, roots: Sequence[str], *, every: timedelta) -> None:
     """Scan every root, for ever; one that fails does not keep the others waiting."""
@@ -29,12 +27,21 @@ async def settle_flights(finder: Finder, *, every: timedelta) -> None:
     """Look again at flights that have not settled, for ever."""
     while True:
         await asyncio.sleep(every.total_seconds())
-        waiting = await finder.flights.find(
-            {"state": FlightState.SETTLING.value}, order=Order("updated_at"), limit=LOOK_AT_MOST
+        await _look_at_settling(finder, every)
+
+
+async def _look_at_settling(finder: Finder, every: timedelta) -> None:
+    cursor: str | None = None
+    while True:
+        page = await finder.flights.find(
+            {"state": FlightState.SETTLING.value}, order=Order("updated_at"), after=cursor
         )
-        for document in waiting.items:
+        for document in page.items:
             if datetime.now(UTC) - document.body.updated_at >= every:
                 await _look(finder, document.body)
+        cursor = page.cursor
+        if cursor is None:
+            return
 
 
 async def _scan(finder: Finder, root: str) -> None:
@@ -50,7 +57,9 @@ async def _look(finder: Finder, flight: Flight) -> None:
     try:
         await finder.look(flight)
     except (PermanentError, TransientError) as error:
-        log.warning("flight.unreadable", flight_id=flight.flight_id, error=str(error))
+        if flight.trouble != str(error):
+            log.warning("flight.unreadable", flight_id=flight.flight_id, error=str(error))
+        await finder.note_trouble(flight, str(error))
 
 
 async def forget_posted(posted: Collection[PostedEvent], *, every: timedelta) -> None:

@@ -17,12 +17,10 @@ from discovery.handlers import note_completed, note_staged
 from discovery.loops import forget_posted, scan_roots, settle_flights
 from discovery.routes import router
 from shared.events import ImagesStaged, TaskCompleted
-from shared.logging import configure_logging
 from shared.messaging.port import Subscription
 from shared.messaging.relay import OutboxRelay
 from shared.platform import Platform, messaging, service_platform
-from shared.service import Service, State, create_service
-from shared.service import run as serve
+from shared.service import Service, State, create_service, start
 from shared.settings import load
 from shared.sources import open_sources
 from shared.state import Collection
@@ -72,6 +70,4 @@ def create_app(settings: Settings | None = None, platform: Platform | None = Non
 
 def run() -> None:
     """Run the service until SIGTERM."""
-    settings = load(Settings)
-    configure_logging("discovery")
-    serve(create_app(settings), settings)
+    start("discovery", Settings, create_app)

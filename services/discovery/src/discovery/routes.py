@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.status import HTTP_413_CONTENT_TOO_LARGE
 
 from discovery.domain.flights import Flight, FlightState, PostedEvent
 from discovery.finder import Finder
@@ -94,8 +95,7 @@ async def get_flight(flight_id: str, flights: Flights) -> Flight:
 )
 async def discover(wanted: DiscoverRequest, request: Request) -> Discovered:
     finder: Finder = request.state.finder
-    found = await finder.ask(wanted.source, wanted.options)
-    return Discovered(flights=[document.body for document in found])
+    return Discovered(flights=await finder.ask(await finder.find(wanted.source), wanted.options))
 
 
 @router.post(
@@ -144,7 +144,7 @@ async def _bounded_body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > EVENT_AT_MOST_BYTES:
-            raise InvalidInputError(
-                f"the event is larger than {EVENT_AT_MOST_BYTES} bytes", field="body", value=len(body)
+            raise HTTPException(
+                HTTP_413_CONTENT_TOO_LARGE, f"the event is larger than {EVENT_AT_MOST_BYTES} bytes"
             )
     return bytes(body)

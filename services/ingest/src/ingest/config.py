@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import Duration, ServiceSettings
+from shared.settings import Duration, Port, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -16,7 +16,7 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="INGEST_", frozen=True)
 
-    port: Annotated[int, Field(ge=0, le=65535, description="HTTP port; 0 takes a free one.")] = 8002
+    port: Annotated[Port, Field(description="HTTP port; 0 takes a free one.")] = 8002
     transfers_at_once: Annotated[
         int, Field(gt=0, description="Flights that one process copies together.")
     ] = 2

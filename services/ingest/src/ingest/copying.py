@@ -13,10 +13,18 @@ import structlog
 
 from ingest.domain.manifest import MAGIC_BYTES, Manifest, make_manifest, why_no_image
 from ingest.domain.transfers import FileRecord, FileState, Staged, Transfer, base_key, transfer_id
-from shared.errors import PermanentError, TransientError
+from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
 from shared.events import FlightFound
-from shared.objects.port import ObjectStore
-from shared.sources import Entry, FlightFiles, Source, Sources, read_flight
+from shared.objects.port import ContentError, ObjectStore
+from shared.sources import (
+    Entry,
+    FlightFiles,
+    Source,
+    SourceChangedError,
+    Sources,
+    is_image,
+    read_flight,
+)
 from shared.state import AlreadyExistsError, Collection
 
 log = structlog.get_logger()
@@ -99,7 +107,9 @@ class _Work:
     files: FlightFiles
     counted: Counted
     journal: dict[str, FileRecord] = field(default_factory=dict)
+    copied_bytes: int = 0
     failures: list[TransientError] = field(default_factory=list)
+    refusals: list[PermanentError] = field(default_factory=list)
 
     async def run(self) -> None:
         """Copy every file that the journal does not have, a few at a time."""
@@ -111,6 +121,8 @@ class _Work:
             for entry in todo:
                 await slots.acquire()
                 copies.create_task(self._copy(entry)).add_done_callback(lambda _: slots.release())
+        if self.refusals:
+            raise self.refusals[0]
         if self.failures:
             raise TransientError(f"{len(self.failures)} of {len(todo)} files failed: {self.failures[0]}")
 
@@ -133,17 +145,23 @@ class _Work:
                 break
         present = {entry.path for entry in self._entries()}
         self.journal = {path: record for path, record in self.journal.items() if path in present}
+        self.copied_bytes = sum(record.size_bytes for record in self.journal.values())
 
     async def _copy(self, entry: Entry) -> None:
+        if self.refusals:
+            return
         try:
             record = await self._copied_or_rejected(entry)
             await self._write_down(record)
         except TransientError as error:  # the others go on; the transfer is tried again for this one
             log.warning("file.failed", path=entry.path, error=str(error))
             self.failures.append(error)
-            return
-        self.journal[entry.path] = record
-        await self._count()
+        except PermanentError as error:  # of the object store, so that no other file fares better
+            self.refusals.append(error)
+        else:
+            self.copied_bytes += record.size_bytes
+            self.journal[entry.path] = record
+            await self._count()
 
     async def _copied_or_rejected(self, entry: Entry) -> FileRecord:
         record = FileRecord(
@@ -155,15 +173,15 @@ class _Work:
         )
         try:
             return await self._copied(entry, record)
-        except PermanentError as error:
-            log.warning("file.rejected", path=entry.path, reason=str(error))
-            return record.model_copy(update={"reason": str(error)})
+        except InvalidInputError as error:  # the source may not be read here, or no key can have this name
+            return _rejected(record, str(error))
+        except (ContentError, NotFoundError) as error:
+            raise SourceChangedError(f"{entry.path}: {error}") from error
 
     async def _copied(self, entry: Entry, record: FileRecord) -> FileRecord:
         async with self._opened(entry) as (head, content):
-            if entry in self.files.images and (reason := why_no_image(entry.size_bytes, head)):
-                log.warning("file.rejected", path=entry.path, reason=reason)
-                return record.model_copy(update={"reason": reason})
+            if is_image(entry.path) and (reason := why_no_image(entry.size_bytes, head)):
+                return _rejected(record, reason)
             key = f"{base_key(self.flight)}/files/{entry.path}"
             stored = await self.copier.objects.put(
                 key, content, size_bytes=entry.size_bytes, content_type=_media_type(entry)
@@ -189,8 +207,7 @@ class _Work:
             await self.copier.journal.update(name, lambda _: record)
 
     async def _count(self) -> None:
-        copied = sum(record.size_bytes for record in self.journal.values())
-        await self.counted(len(self.journal), len(self._entries()), copied)
+        await self.counted(len(self.journal), len(self._entries()), self.copied_bytes)
 
 
 async def _rejoined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -200,8 +217,13 @@ async def _rejoined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[by
         yield chunk
 
 
+def _rejected(record: FileRecord, reason: str) -> FileRecord:
+    log.warning("file.rejected", path=record.path, reason=reason)
+    return record.model_copy(update={"reason": reason})
+
+
 def _media_type(entry: Entry) -> str:
-    return "image/jpeg" if entry.path.lower().endswith((".jpg", ".jpeg")) else "application/octet-stream"
+    return "image/jpeg" if is_image(entry.path) else "application/octet-stream"
 
 
 def _no_image(flight: FlightFound, manifest: Manifest) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,15 +16,13 @@ from structlog.contextvars import bound_contextvars
 
 from ingest.copying import Copier
 from ingest.domain.transfers import (
-    ATTEMPTS_AT_MOST,
-    FIRST_DELAY_S,
     Staged,
     Transfer,
     TransferState,
     delay_s,
     untold,
 )
-from ingest.handlers import SERVICE, told
+from ingest.handlers import SERVICE, answer_id, told
 from shared.errors import PermanentError, TransientError
 from shared.events import Event, FlightFound, TaskCompleted, new_event
 from shared.messaging.bus import Bus
@@ -48,7 +46,8 @@ class TransferLoop:
     owner: str
     lease: timedelta
     at_once: int
-    first_delay_s: float = FIRST_DELAY_S
+    retry_after: tuple[timedelta, ...]
+    """How long to wait after each failure that may pass."""
     _due: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -117,7 +116,7 @@ class TransferLoop:
             return partial(failed, error=str(error))
         except TransientError as error:
             log.warning("transfer.interrupted", error=str(error), attempt=transfer.attempt + 1)
-            return partial(postponed, error=str(error), first_s=self.first_delay_s)
+            return partial(postponed, error=str(error), ladder=self.retry_after)
         except Exception as error:  # a bug must not keep the other transfers waiting
             log.exception("transfer.broken")
             return partial(failed, error=f"internal error, please report it: {type(error).__name__}: {error}")
@@ -135,14 +134,15 @@ def finished(transfer: Transfer, staged: Staged) -> Change[Transfer]:
     return Change(change.body, change.events, release=True)
 
 
-def postponed(transfer: Transfer, error: str, *, first_s: float) -> Change[Transfer]:
+def postponed(transfer: Transfer, error: str, *, ladder: Sequence[timedelta]) -> Change[Transfer]:
     """Return the transfer as due again later, or as failed if it was tried often enough."""
     attempt = transfer.attempt + 1
-    if attempt >= ATTEMPTS_AT_MOST:
+    wait_s = delay_s(attempt, ladder)
+    if wait_s is None:
         return failed(transfer, f"{error} (given up after {attempt} attempts)")
     update = {
         "attempt": attempt,
-        "due_s": time.time() + delay_s(attempt, first_s=first_s),
+        "due_s": time.time() + wait_s,
         "error": error,
         "updated_at": datetime.now(UTC),
     }
@@ -176,4 +176,4 @@ def _failure(ask: Event[FlightFound], error: str, now: datetime) -> Event[TaskCo
         version=flight.version,
         rerun=flight.rerun,
     )
-    return new_event(SERVICE, told, event_id=f"{ask.id}-failed", cause=ask)
+    return new_event(SERVICE, told, event_id=answer_id(ask, "failed"), cause=ask)

@@ -15,12 +15,10 @@ from ingest.handlers import begin_transfer
 from ingest.loops import TransferLoop
 from ingest.routes import router
 from shared.events import FlightFound
-from shared.logging import configure_logging
 from shared.messaging.port import Subscription
 from shared.messaging.relay import OutboxRelay
 from shared.platform import Platform, messaging, service_platform
-from shared.service import Service, State, create_service
-from shared.service import run as serve
+from shared.service import Service, State, create_service, start
 from shared.settings import load
 from shared.sources import open_sources
 from shared.state import Collection
@@ -50,6 +48,7 @@ def create_app(settings: Settings | None = None, platform: Platform | None = Non
                 owner=process_owner(),
                 lease=settings.lease,
                 at_once=settings.transfers_at_once,
+                retry_after=on.settings.retry_ladder,
             )
             consumer = bus.consumer(grace=settings.shutdown_grace)
             consumer.on(FlightFound, begin_transfer, transfers=transfers, wake=loop.wake)
@@ -68,6 +67,4 @@ def create_app(settings: Settings | None = None, platform: Platform | None = Non
 
 def run() -> None:
     """Run the service until SIGTERM."""
-    settings = load(Settings)
-    configure_logging("ingest")
-    serve(create_app(settings), settings)
+    start("ingest", Settings, create_app)

@@ -97,12 +97,13 @@ class Run:
     async def _note_until_done(self, listening: asyncio.Task[Ending]) -> Ending:
         while True:
             await asyncio.wait([listening], timeout=NOTE_EVERY_S)
+            is_over = listening.done()  # asked before: what it says while we write must be written, too
             task = await self._note()
             if task.cancel_requested:
                 listening.cancel()
                 await asyncio.wait([listening])
                 return await self._cancel()
-            if listening.done():
+            if is_over:
                 return listening.result()
 
     async def _cancel(self) -> Ending:

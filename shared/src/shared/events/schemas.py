@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.events.envelope import Event, EventData
 from shared.events.examples import example
+from shared.events.types import EVENT_TYPES
 
 Schema = dict[str, Any]
 
@@ -29,6 +30,11 @@ def event_schema(data_type: type[EventData], *, ref_template: str = "#/$defs/{mo
     schema["description"] = data_type.__doc__
     schema["examples"] = [json.loads(example(data_type).to_bytes())]
     return {"$schema": DIALECT, **schema}
+
+
+def schemas() -> dict[str, Schema]:
+    """Return the schema of every event, by its type."""
+    return {event.type: event_schema(event) for event in EVENT_TYPES}
 
 
 def stored_path(data_type: type[EventData]) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -92,10 +92,9 @@ class AmqpTransport:
             answer = await channel.queue_declare(queue, passive=True)
         return answer.message_count or 0
 
-    async def dead_letters(self, queue: str) -> AsyncIterator[DeadLetter]:
+    def dead_letters(self, queue: str) -> AsyncGenerator[DeadLetter, None]:
         """Iterate over the dead letters of ``queue``, oldest first, without taking them away."""
-        async for letter in amqp_dead_letters.browse(self._publishing, queue):
-            yield letter
+        return amqp_dead_letters.browse(self._publishing, queue)
 
     async def replay(self, queue: str, letter_id: str) -> None:
         """Put a dead letter back into ``queue`` as a first attempt.

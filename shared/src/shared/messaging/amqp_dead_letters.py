@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from aiormq import spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
@@ -16,13 +16,46 @@ from shared.messaging.port import DeadLetter
 from shared.messaging.topology import dead_queue
 
 
-async def browse(link: Link, queue: str) -> AsyncIterator[DeadLetter]:
+class _Hand:
+    """Letters taken out to be looked at, and put back in their order."""
+
+    def __init__(self, channel: AbstractChannel, queue: str) -> None:
+        self._channel = channel
+        self._queue = queue
+        self._held = 0
+
+    async def take(self) -> DeliveredMessage | None:
+        """Return the next letter; None: there are no more."""
+        async with broker_errors(f"read the dead letters of {self._queue}"):
+            delivered = await self._channel.basic_get(dead_queue(self._queue))
+        if isinstance(delivered.delivery, spec.Basic.GetEmpty):
+            return None
+        self._held += 1
+        return delivered
+
+    async def remove(self, delivered: DeliveredMessage) -> None:
+        """Remove one of the letters that were taken."""
+        async with broker_errors(f"remove a dead letter of {self._queue}"):
+            await self._channel.basic_ack(delivered.delivery_tag or 0)
+        self._held -= 1
+
+    async def put_back(self) -> None:
+        """Put back what is held; a quorum queue appends it to what was put back before, so take all first."""
+        if not self._held:
+            return
+        while await self.take():
+            pass
+        async with broker_errors(f"put back the dead letters of {self._queue}"):
+            await self._channel.basic_nack(0, multiple=True, requeue=True)
+
+
+async def browse(link: Link, queue: str) -> AsyncGenerator[DeadLetter, None]:
     """Iterate over the dead letters of ``queue``, oldest first.
 
     They are held unacknowledged meanwhile, and go back in their order at the end, or when we die.
     """
-    async with channel_of(link) as channel, aclosing(_held(channel, queue)) as letters:
-        async for delivered in letters:
+    async with _hand(link, queue) as hand:
+        while delivered := await hand.take():
             yield dead_letter_of(queue, delivered)
 
 
@@ -33,8 +66,10 @@ async def replay(link: Link, publisher: Publisher, queue: str, wanted: str) -> N
         NotFoundError: There is no such dead letter.
         TransientError: The outcome is unknown; it may now be in both places.
     """
-    async with _found(link, queue, wanted) as delivered:
+    async with _hand(link, queue) as hand:
+        delivered = await _find(hand, queue, wanted)
         await publisher.forward(message_of(delivered), queue, {})
+        await hand.remove(delivered)
 
 
 async def discard(link: Link, queue: str, wanted: str) -> None:
@@ -43,40 +78,23 @@ async def discard(link: Link, queue: str, wanted: str) -> None:
     Raises:
         NotFoundError: There is no such dead letter.
     """
-    async with _found(link, queue, wanted):
-        pass
+    async with _hand(link, queue) as hand:
+        await hand.remove(await _find(hand, queue, wanted))
 
 
 @asynccontextmanager
-async def _found(link: Link, queue: str, wanted: str) -> AsyncIterator[DeliveredMessage]:
-    """Hold one dead letter, and remove it when the block succeeds."""
-    async with channel_of(link) as channel, aclosing(_held(channel, queue)) as letters:
-        async for delivered in letters:
-            if letter_id(delivered) == wanted:
-                yield delivered
-                async with broker_errors(f"remove a dead letter of {queue}"):
-                    await channel.basic_ack(delivered.delivery_tag or 0)
-                return
-        raise NotFoundError(f"{queue} has no dead letter {wanted}")
+async def _hand(link: Link, queue: str) -> AsyncIterator[_Hand]:
+    async with channel_of(link) as channel:
+        hand = _Hand(channel, queue)
+        try:
+            yield hand
+        finally:
+            if not channel.is_closed:
+                await hand.put_back()
 
 
-async def _held(channel: AbstractChannel, queue: str) -> AsyncGenerator[DeliveredMessage, None]:
-    """Take letters one by one, and put back at the end all that were not acked.
-
-    Closing the channel would put them back too, but some time after it, behind letters that came later.
-    """
-    taken = False
-    try:
-        while (delivered := await _get(channel, queue)) is not None:
-            taken = True
-            yield delivered
-    finally:
-        if taken and not channel.is_closed:
-            async with broker_errors(f"put back the dead letters of {queue}"):
-                await channel.basic_nack(0, multiple=True, requeue=True)
-
-
-async def _get(channel: AbstractChannel, queue: str) -> DeliveredMessage | None:
-    async with broker_errors(f"read the dead letters of {queue}"):
-        delivered = await channel.basic_get(dead_queue(queue))
-    return None if isinstance(delivered.delivery, spec.Basic.GetEmpty) else delivered
+async def _find(hand: _Hand, queue: str, wanted: str) -> DeliveredMessage:
+    while delivered := await hand.take():
+        if letter_id(delivered) == wanted:
+            return delivered
+    raise NotFoundError(f"{queue} has no dead letter {wanted}")

@@ -6,7 +6,7 @@ named ``<service>.<event type>``; beside it one queue per rung of the retry ladd
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -167,8 +167,11 @@ class Transport(Protocol):
     async def depth(self, queue: str) -> int:
         """Return how many messages wait in ``queue``."""
 
-    def dead_letters(self, queue: str) -> AsyncIterator[DeadLetter]:
-        """Iterate over the dead letters of a work queue, oldest first, without taking them away."""
+    def dead_letters(self, queue: str) -> AsyncGenerator[DeadLetter, None]:
+        """Iterate over the dead letters of a work queue, oldest first, without taking them away.
+
+        Close it where it is left early (``contextlib.aclosing``): RabbitMQ shows them to one at a time.
+        """
 
     async def replay(self, queue: str, letter_id: str) -> None:
         """Put a dead letter back into its queue with attempts reset and event id kept; then remove it.

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -85,7 +85,7 @@ class SqliteTransport:
         now = time.time()
         return await self._database.read(lambda connection: sqlite_queue.depth(connection, queue, now))
 
-    async def dead_letters(self, queue: str) -> AsyncIterator[DeadLetter]:
+    async def dead_letters(self, queue: str) -> AsyncGenerator[DeadLetter, None]:
         """Iterate over the dead letters of ``queue``, oldest first."""
         after = 0
         while page := await self._database.read(_page(queue, after)):

@@ -97,6 +97,12 @@ class Incoming:
         os.fsync(self._file)
         return os.fstat(self._file)
 
+    def move(self, target: Path) -> None:
+        """Make what was written the content of ``target``, a file beside it, durably."""
+        self.sync()
+        self.path.replace(target)
+        sync_folder(target.parent)
+
     def _flush_early(self) -> None:
         """Keep the disk busy while more is hashed and written: the last sync then has little left to do."""
         if self.size_bytes - self._flushed_bytes < FLUSH_BYTES or not (
@@ -125,8 +131,11 @@ def file_sha256(file: int) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in ``folder`` on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Put the names in ``folder`` on disk, unless a delete removed it meanwhile."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return
     try:
         os.fsync(descriptor)
     finally:

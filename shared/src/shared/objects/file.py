@@ -26,7 +26,14 @@ from shared.objects.disk import (
     sync_folder,
     write_about,
 )
-from shared.objects.keys import check_key, key_to_uri, uri_to_key
+from shared.objects.keys import (
+    check_key,
+    check_metadata,
+    check_range,
+    check_small,
+    key_to_uri,
+    uri_to_key,
+)
 from shared.objects.port import CHUNK_BYTES, ObjectExistsError, StoredObject
 from shared.objects.receive import finished, receive
 from shared.objects.signing import Signer
@@ -72,11 +79,11 @@ class FileObjects:
             ContentError: Size or hash differ from what was promised; nothing was stored.
             ObjectExistsError: ``create_only``, and another content has this name.
         """
-        path = self._path(key)
+        path, described_by = self._path(key), check_metadata(metadata or {})
         with errors_translated(self._root), Incoming(self._temporary) as incoming:
             await receive(incoming, content, size_bytes)
             incoming.check(size_bytes, sha256)
-            about = About(incoming.sha256, content_type, dict(metadata or {}))
+            about = About(incoming.sha256, content_type, described_by)
             publish = self._create if create_only else self._replace
             return await finished(lambda: publish(key, path, incoming, about))
 
@@ -90,8 +97,7 @@ class FileObjects:
             NotFoundError: There is no such object.
         """
         path = self._path(key)
-        if start < 0 or (end is not None and end < start):
-            raise InvalidInputError("read from 0 or more to no less", field="start", value=start)
+        check_range(start, end)
         with errors_translated(path), _found(key):
             file = await finished(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
         try:
@@ -108,7 +114,7 @@ class FileObjects:
         """
         path = self._path(key)
         with errors_translated(path), _found(key):
-            return await asyncio.to_thread(_read, path, at_most)
+            return await asyncio.to_thread(_read, key, path, at_most)
 
     async def download(self, key: str, path: Path) -> StoredObject:
         """Write the object to a local file, atomically, and verify its hash where one is kept.
@@ -226,8 +232,8 @@ class FileObjects:
 
     def _write_sidecar(self, sidecar: Path, about: About) -> None:
         while True:
-            make_folders(sidecar.parent, self._root)
             try:
+                make_folders(sidecar.parent, self._root)
                 write_about(sidecar, about)
             except FileNotFoundError:
                 continue  # a delete found the folder empty and removed it
@@ -271,13 +277,9 @@ async def _chunks(file: int, start: int, end: int | None, path: Path) -> AsyncIt
         yield chunk
 
 
-def _read(path: Path, at_most: int) -> bytes:
+def _read(key: str, path: Path, at_most: int) -> bytes:
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:  # noqa: PTH123 - of a descriptor
-        size_bytes = os.fstat(file.fileno()).st_size
-        if size_bytes > at_most:
-            raise InvalidInputError(
-                f"{path.name} has {size_bytes} bytes, at most {at_most} are read whole", field="at_most"
-            )
+        check_small(key, os.fstat(file.fileno()).st_size, at_most)
         return file.read()
 
 
@@ -286,9 +288,7 @@ def _download(key: str, source: Path, target: Path) -> StoredObject:
         with _found(key), opened(source) as content:
             incoming.copy(content.file)
         incoming.check(content.stat.st_size, content.about.sha256)
-        incoming.sync()
-        incoming.path.replace(target)
-    sync_folder(target.parent)
+        incoming.move(target)
     return described(key, content.stat, content.about)
 
 

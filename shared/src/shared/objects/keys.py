@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote, unquote
 
 from shared.errors import InvalidInputError
 
 KEY_BYTES_AT_MOST = 1024
+METADATA_BYTES_AT_MOST = 1800
+"""S3 allows 2 KB for all, and the hash is in there."""
+_METADATA_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def check_key(key: str) -> str:
@@ -28,6 +32,45 @@ def check_key(key: str) -> str:
             value=key,
         )
     return key
+
+
+def is_key(text: str) -> bool:
+    """Return whether ``text`` could be the key of an object."""
+    try:
+        check_key(text)
+    except InvalidInputError:
+        return False
+    return True
+
+
+def check_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    """Return a copy of ``metadata`` if every store can keep it.
+
+    Raises:
+        InvalidInputError: A name is not of lower-case letters, digits and dashes, or it is all too long.
+    """
+    for name in metadata:
+        if not _METADATA_NAME.fullmatch(name) or name == "sha256":
+            raise InvalidInputError(f"metadata cannot be called {name!r}", field="metadata", value=name)
+    if sum(len(name) + len(quote(value)) for name, value in metadata.items()) > METADATA_BYTES_AT_MOST:
+        raise InvalidInputError(
+            f"metadata has more than {METADATA_BYTES_AT_MOST} bytes, percent-encoded", field="metadata"
+        )
+    return dict(metadata)
+
+
+def check_range(start: int, end: int | None) -> None:
+    """Raise ``InvalidInputError`` unless ``start <= i < end`` is a range of bytes."""
+    if start < 0 or (end is not None and end < start):
+        raise InvalidInputError("read from byte 0 or later, to no earlier byte", field="start", value=start)
+
+
+def check_small(key: str, size_bytes: int, at_most: int) -> None:
+    """Raise ``InvalidInputError`` if an object is too large to be read whole."""
+    if size_bytes > at_most:
+        raise InvalidInputError(
+            f"{key} has {size_bytes} bytes, at most {at_most} are read whole", field="at_most", value=at_most
+        )
 
 
 def key_to_uri(base: str, key: str) -> str:

@@ -44,7 +44,8 @@ async def open_objects(
         case "file":
             yield await asyncio.to_thread(FileObjects, folder_path(url), signer)
         case "s3":
-            from shared.objects.s3 import Server, open_s3  # noqa: PLC0415 - aiobotocore comes with an extra
+            from shared.objects.s3 import open_s3  # noqa: PLC0415 - aiobotocore comes with an extra
+            from shared.objects.s3_client import Server  # noqa: PLC0415
 
             async with open_s3(url, Server(endpoint_url, region, access_key, secret_key)) as objects:
                 yield objects

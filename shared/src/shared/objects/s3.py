@@ -7,11 +7,10 @@ that ends stale multipart uploads: a process that is killed cannot abort its own
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -19,35 +18,40 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from botocore.exceptions import ClientError
-from pydantic import SecretStr
 
-from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
-from shared.objects.disk import Incoming, errors_translated, file_sha256, sync_folder
-from shared.objects.keys import check_key, check_metadata, is_key, key_to_uri, uri_to_key
-from shared.objects.port import CHUNK_BYTES, ContentError, ObjectExistsError, StoredObject
+from shared.errors import InvalidInputError, NotFoundError, TransientError
+from shared.objects.disk import Incoming, errors_translated, file_sha256
+from shared.objects.keys import (
+    check_key,
+    check_metadata,
+    check_range,
+    check_small,
+    is_key,
+    key_to_uri,
+    uri_to_key,
+)
+from shared.objects.port import CHUNK_BYTES, ObjectExistsError, StoredObject
 from shared.objects.receive import finished, receive
+from shared.objects.s3_client import Server, s3_client
 from shared.objects.s3_errors import s3_errors, status_of
-from shared.objects.s3_upload import PART_BYTES, Measured, Upload, copy_parts, multipart, parts_of, send_parts
+from shared.objects.s3_upload import (
+    PART_BYTES,
+    Completing,
+    Content,
+    Measured,
+    Upload,
+    copy_parts,
+    multipart,
+    opened_file,
+    parts_of,
+    send_parts,
+)
 
-try:
-    from aiobotocore.config import AioConfig
-    from aiobotocore.session import get_session
-except ImportError as missing:
-    raise PermanentError("S3 needs the extra shared[s3]: pip install 'shared[s3]'") from missing
-
-REQUESTS_AT_ONCE = 64
 COPY_AT_ONCE_BYTES = 5 << 30
 """More than this, S3 copies in parts only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Which S3 server, and who we are there; None: as the environment says."""
-
-    endpoint_url: str | None = None
-    region: str | None = None
-    access_key: str | None = None
-    secret_key: SecretStr | None = None
+_TAKEN = (409, 412)
+_BEHIND_THE_END = 416
+_PLAIN = "!#$&'()*+,/:;<=>?@[]^`{|}"
 
 
 @asynccontextmanager
@@ -60,24 +64,7 @@ async def open_s3(url: str, server: Server) -> AsyncIterator[S3Objects]:
     parts = urlsplit(url)
     if parts.scheme != "s3" or not parts.netloc:
         raise InvalidInputError(f"{url}: write s3://bucket or s3://bucket/prefix", field="url", value=url)
-    config = AioConfig(
-        retries={"mode": "standard", "max_attempts": 5},
-        connect_timeout=5,
-        read_timeout=60,
-        max_pool_connections=REQUESTS_AT_ONCE,
-        request_checksum_calculation="when_required",  # the signature covers the body's SHA-256 already
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if server.endpoint_url else "auto", "payload_signing_enabled": True},
-    )
-    secret = server.secret_key.get_secret_value() if server.secret_key else None
-    async with get_session().create_client(
-        "s3",
-        endpoint_url=server.endpoint_url,
-        region_name=server.region,
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=secret,
-        config=config,
-    ) as client:
+    async with s3_client(server) as client:
         yield S3Objects(client, parts.netloc, unquote(parts.path).strip("/"))
 
 
@@ -107,16 +94,286 @@ class S3Objects:
             ContentError: Size or hash differ from what was promised; nothing was stored.
             ObjectExistsError: ``create_only``, and another content has this name.
         """
-        upload = self._upload(key)
         about = StoredObject(
-            key, size_bytes or 0, sha256, datetime.now(UTC), content_type, metadata=check_metadata(metadata or {})
+            key, 0, sha256, datetime.now(UTC), content_type, metadata=check_metadata(metadata or {})
         )
-        measured = Measured(size_bytes, sha256)
+        if isinstance(content, Path) and sha256 is None:
+            about = replace(about, sha256=await _hash_of(content))  # goes before the content, in metadata
+        measured = Measured(size_bytes, about.sha256)
         conditions = {"IfNoneMatch": "*"} if create_only else {}
-        with errors_translated(Path(content) if isinstance(content, Path) else Path()):
+        with s3_errors(key):
             try:
-                return await self._send(upload, content, measured, about, conditions)
+                return await self._send(content, measured, about, conditions)
             except ClientError as error:
-                if not create_only or status_of(error) not in (409, 412):
+                if not create_only or status_of(error) not in _TAKEN:
                     raise
         return await self._same_or_refused(key, measured.sha256)
+
+    @asynccontextmanager
+    async def open(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Read the object's bytes ``start <= i < end``, in chunks of at most 1 MiB.
+
+        Raises:
+            NotFoundError: There is no such object.
+        """
+        check_range(start, end)
+        if start == end:
+            await self._require(key)
+            yield _nothing()
+            return
+        with s3_errors(key):
+            answer = await self._get(key, start, end)
+        if answer is None:
+            yield _nothing()
+            return
+        async with answer["Body"] as body:
+            yield _chunks(body, key)
+
+    async def read(self, key: str, *, at_most: int = 64 << 20) -> bytes:
+        """Return a small object whole.
+
+        Raises:
+            NotFoundError: There is no such object.
+            InvalidInputError: It is larger than ``at_most`` bytes.
+        """
+        with s3_errors(key):
+            answer = await self._client.get_object(**self._target(key))
+            async with answer["Body"] as body:
+                check_small(key, answer["ContentLength"], at_most)
+                content: bytes = await body.read()
+        return content
+
+    async def download(self, key: str, path: Path) -> StoredObject:
+        """Write the object to a local file, atomically, and verify its hash where one is kept.
+
+        Raises:
+            NotFoundError: There is no such object.
+            ContentError: What was read does not have the kept hash.
+        """
+        with s3_errors(key):
+            answer = await self._client.get_object(**self._target(key))
+            about = _described(key, answer)
+            with errors_translated(path), Incoming(path.parent) as incoming:
+                async with answer["Body"] as body:
+                    await receive(incoming, _chunks(body, key), about.size_bytes)
+                incoming.check(about.size_bytes, about.sha256)
+                await finished(lambda: incoming.move(path))
+        return about
+
+    async def stat(self, key: str) -> StoredObject | None:
+        """Return what is known of the object, or None where there is none."""
+        try:
+            return await self._require(key)
+        except NotFoundError:
+            return None
+
+    async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[StoredObject]:
+        """Iterate over objects whose key begins with ``prefix``, by key, behind the key ``after``.
+
+        Hash, type and metadata are left to ``stat``.
+        """
+        behind = {} if after is None else {"StartAfter": self._prefix + after}
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix + prefix, **behind
+        )
+        with s3_errors(f"{self._base}/{prefix}"):
+            async for page in pages:
+                for item in page.get("Contents", ()):
+                    key = item["Key"][len(self._prefix) :]
+                    if is_key(key):  # others make empty objects that stand for folders
+                        yield StoredObject(
+                            key, item["Size"], None, item["LastModified"], etag=item["ETag"].strip('"')
+                        )
+
+    async def copy(self, source: str, target: str) -> StoredObject:
+        """Copy within the store, on the server, metadata included.
+
+        Raises:
+            NotFoundError: There is no ``source``.
+        """
+        about = replace(await self._require(source), key=target)
+        with s3_errors(source):
+            await self._copy(self._target(source), about)
+        return await self._require(target)
+
+    async def delete(self, key: str) -> None:
+        """Delete the object; there being none is no error."""
+        with s3_errors(key), suppress(NotFoundError):
+            await self._client.delete_object(**self._target(key))
+
+    async def presign(self, key: str, *, expires: timedelta) -> str:
+        """Return a URL that lets anybody read the object until it expires."""
+        with s3_errors(key):
+            url: str = await self._client.generate_presigned_url(
+                "get_object", Params=self._target(key), ExpiresIn=int(expires.total_seconds())
+            )
+        return url
+
+    def uri(self, key: str) -> str:
+        """Return the object's URI, which events carry."""
+        return key_to_uri(self._base, key)
+
+    def key(self, uri: str) -> str:
+        """Return the key of a URI of this store.
+
+        Raises:
+            InvalidInputError: The URI lies outside this store.
+        """
+        return uri_to_key(self._base, uri)
+
+    async def ping(self) -> None:
+        """Return if the bucket answers and can be written to: an upload is begun, and given up."""
+        probe = self._target("ping")
+        with s3_errors(self._base):
+            begun = await self._client.create_multipart_upload(**probe)
+            await self._client.abort_multipart_upload(**probe, UploadId=begun["UploadId"])
+
+    def _target(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}
+
+    async def _require(self, key: str) -> StoredObject:
+        with s3_errors(key):
+            return _described(key, await self._client.head_object(**self._target(key)))
+
+    async def _get(self, key: str, start: int, end: int | None) -> Any:
+        """Begin to read; None: the object ends before ``start``."""
+        last = "" if end is None else end - 1
+        span = {"Range": f"bytes={start}-{last}"} if start or end is not None else {}
+        try:
+            return await self._client.get_object(**self._target(key), **span)
+        except ClientError as error:
+            if status_of(error) != _BEHIND_THE_END:
+                raise
+            return None
+
+    async def _send(
+        self, content: Content, measured: Measured, about: StoredObject, conditions: dict[str, str]
+    ) -> StoredObject:
+        async with aclosing(measured.passing(parts_of(content, PART_BYTES))) as parts:
+            first = await anext(parts)
+            second = await anext(parts, None)
+            if second is None:
+                measured.check()
+                return await self._send_whole(first, replace(about, sha256=measured.sha256), conditions)
+            await self._send_parts(_chained(first, second, parts), measured, about, conditions)
+        stored = await self._require(about.key)
+        if stored.size_bytes != measured.size_bytes:
+            raise TransientError(f"{about.key}: the S3 server kept {stored.size_bytes} bytes of the content")
+        return stored
+
+    async def _send_whole(
+        self, content: bytes, about: StoredObject, conditions: dict[str, str]
+    ) -> StoredObject:
+        answer = await self._client.put_object(
+            **self._target(about.key), Body=content, **_describing(about), **conditions
+        )
+        moment = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        return replace(
+            about,
+            size_bytes=len(content),
+            modified_at=parsedate_to_datetime(moment) if moment else about.modified_at,
+            etag=answer["ETag"].strip('"'),
+        )
+
+    async def _send_parts(
+        self,
+        parts: AsyncIterator[bytes],
+        measured: Measured,
+        about: StoredObject,
+        conditions: dict[str, str],
+    ) -> None:
+        upload = Upload(self._client, self._target(about.key))
+
+        async def send(upload_id: str) -> Completing:
+            completing = await send_parts(upload, upload_id, parts)
+            measured.check()
+            return completing
+
+        done = await multipart(upload, _describing(about), send, **conditions)
+        if about.sha256 is None:  # it was not known when the upload began
+            known = replace(about, sha256=measured.sha256, size_bytes=measured.size_bytes)
+            await self._copy(upload.target, known, CopySourceIfMatch=done["ETag"])
+
+    async def _copy(self, source: dict[str, str], about: StoredObject, **conditions: str) -> None:
+        """Copy ``source`` to ``about``'s key, described as ``about``."""
+        upload = Upload(self._client, self._target(about.key))
+        if about.size_bytes <= COPY_AT_ONCE_BYTES:
+            await self._client.copy_object(
+                **upload.target,
+                CopySource=source,
+                MetadataDirective="REPLACE",
+                **_describing(about),
+                **conditions,
+            )
+        else:
+            await multipart(
+                upload,
+                _describing(about),
+                lambda upload_id: copy_parts(upload, upload_id, source, about.size_bytes),
+            )
+
+    async def _same_or_refused(self, key: str, sha256: str) -> StoredObject:
+        there = await self.stat(key)
+        if there is None:
+            raise TransientError(f"{key} is being written or deleted by somebody else")
+        kept = there.sha256 or await self._hash(key)
+        if kept != sha256:
+            raise ObjectExistsError(f"{key} exists with another content")
+        return replace(there, sha256=kept)
+
+    async def _hash(self, key: str) -> str:
+        digest = hashlib.sha256()
+        async with self.open(key) as chunks:
+            async for chunk in chunks:
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+async def _hash_of(path: Path) -> str:
+    def hashed() -> str:
+        with opened_file(path) as file:
+            return file_sha256(file.fileno())
+
+    with errors_translated(path):
+        return await finished(hashed)
+
+
+async def _chained(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    yield second
+    async for part in rest:
+        yield part
+
+
+async def _chunks(body: Any, key: str) -> AsyncIterator[bytes]:
+    with s3_errors(key):
+        while chunk := await body.read(CHUNK_BYTES):
+            yield chunk
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
+
+
+def _describing(about: StoredObject) -> dict[str, Any]:
+    """Return how S3 calls describe a new object; header values are ASCII, so the rest is percent-encoded."""
+    metadata = {name: quote(value, safe=_PLAIN) for name, value in about.metadata.items()}
+    if about.sha256:
+        metadata["sha256"] = about.sha256
+    return {"ContentType": about.content_type, "Metadata": metadata}
+
+
+def _described(key: str, answer: Mapping[str, Any]) -> StoredObject:
+    metadata = {name: unquote(value) for name, value in answer["Metadata"].items()}
+    return StoredObject(
+        key,
+        answer["ContentLength"],
+        metadata.pop("sha256", None),
+        answer["LastModified"],
+        answer.get("ContentType", "application/octet-stream"),
+        answer["ETag"].strip('"'),
+        metadata,
+    )

@@ -9,10 +9,12 @@ import aiohttp
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError as ConnectionFailure,
     HTTPClientError,
     IncompleteReadError,
     ResponseStreamingError,
+)
+from botocore.exceptions import (
+    ConnectionError as ConnectionFailure,
 )
 
 from shared.errors import NotFoundError, PermanentError, StorageFullError, TransientError

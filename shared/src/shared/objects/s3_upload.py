@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,21 +19,18 @@ PARTS_AT_ONCE = 4
 PARTS_AT_MOST = 10_000
 ABORT_WITHIN_S = 15
 
-SendPart = Callable[[int], Awaitable[str]]
+Content = AsyncIterator[bytes] | bytes | Path
+Completing = list[dict[str, Any]]
+"""Numbers and ETags of the parts, which complete an upload."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An object's bucket and key, and how it shall be described."""
+    """Where an upload goes."""
 
     client: Any
-    bucket: str
-    key: str
-
-    @property
-    def target(self) -> dict[str, str]:
-        """Return bucket and key as S3 calls take them."""
-        return {"Bucket": self.bucket, "Key": self.key}
+    target: dict[str, str]
+    """Bucket and key, as S3 calls take them."""
 
 
 class Measured:
@@ -50,12 +47,18 @@ class Measured:
         """Return the hex digest of what has passed."""
         return self._hash.hexdigest()
 
-    async def add(self, part: bytes) -> None:
-        """Measure ``part``, which is the next."""
-        await asyncio.to_thread(self._hash.update, part)
-        self.size_bytes += len(part)
-        if self._promised_bytes is not None and self.size_bytes > self._promised_bytes:
-            raise ContentError(f"more than the promised {self._promised_bytes} bytes arrived")
+    async def passing(self, parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """Yield ``parts``, each once it is measured.
+
+        Raises:
+            ContentError: More came than was promised.
+        """
+        async for part in parts:
+            await asyncio.to_thread(self._hash.update, part)
+            self.size_bytes += len(part)
+            if self._promised_bytes is not None and self.size_bytes > self._promised_bytes:
+                raise ContentError(f"more than the promised {self._promised_bytes} bytes arrived")
+            yield part
 
     def check(self) -> None:
         """Raise ``ContentError`` unless all that passed is what was promised."""
@@ -65,7 +68,7 @@ class Measured:
             raise ContentError(f"the SHA-256 is {self.sha256}, not {self._promised_sha256} as promised")
 
 
-async def parts_of(content: AsyncIterator[bytes] | bytes | Path, part_bytes: int) -> AsyncIterator[bytes]:
+async def parts_of(content: Content, part_bytes: int) -> AsyncIterator[bytes]:
     """Yield ``content`` in parts of ``part_bytes``, the last one smaller; one empty part if it is empty."""
     if isinstance(content, bytes):
         for start in range(0, max(1, len(content)), part_bytes):
@@ -79,7 +82,7 @@ async def parts_of(content: AsyncIterator[bytes] | bytes | Path, part_bytes: int
 
 
 async def _file_parts(path: Path, part_bytes: int) -> AsyncIterator[bytes]:
-    with _opened(path) as file:
+    with opened_file(path) as file:
         part = await asyncio.to_thread(file.read, part_bytes)
         yield part
         while len(part) == part_bytes and (part := await asyncio.to_thread(file.read, part_bytes)):
@@ -99,7 +102,12 @@ async def _stream_parts(content: AsyncIterator[bytes], part_bytes: int) -> Async
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a local file.
+
+    Raises:
+        NotFoundError: There is none.
+    """
     try:
         with path.open("rb") as file:
             yield file
@@ -107,9 +115,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise NotFoundError(f"there is no file {path} to store") from error
 
 
-async def send_parts(
-    upload: Upload, upload_id: str, parts: AsyncIterator[bytes], measured: Measured
-) -> list[dict[str, Any]]:
+async def send_parts(upload: Upload, upload_id: str, parts: AsyncIterator[bytes]) -> Completing:
     """Send ``parts`` as they come, a few at a time, and return what completes the upload."""
 
     async def send(number: int, part: bytes) -> str:
@@ -123,19 +129,20 @@ async def send_parts(
     with _first_error():
         async with asyncio.TaskGroup() as group:
             async for part in parts:
-                await measured.add(part)
                 await slots.acquire()
                 if len(sending) == PARTS_AT_MOST:
-                    raise PermanentError(f"{upload.key} is too large for S3: more than {PARTS_AT_MOST} parts")
+                    raise PermanentError(
+                        f"{upload.target['Key']} is too large for S3: more than {PARTS_AT_MOST} parts"
+                    )
                 task = group.create_task(send(len(sending) + 1, part))
                 task.add_done_callback(lambda _: slots.release())
                 sending.append(task)
     return _completing([task.result() for task in sending])
 
 
-async def copy_parts(upload: Upload, upload_id: str, source: dict[str, str], size_bytes: int) -> list[dict[str, Any]]:
+async def copy_parts(upload: Upload, upload_id: str, source: dict[str, str], size_bytes: int) -> Completing:
     """Let the server copy ``source`` in parts, a few at a time, and return what completes the upload."""
-    step = max(512 << 20, -(-size_bytes // PARTS_AT_MOST))
+    step = max(part_bytes, -(-size_bytes // PARTS_AT_MOST))
     slots = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def copy(start: int) -> str:
@@ -158,7 +165,7 @@ async def copy_parts(upload: Upload, upload_id: str, source: dict[str, str], siz
 async def multipart(
     upload: Upload,
     described: dict[str, Any],
-    send: Callable[[str], Awaitable[list[dict[str, Any]]]],
+    send: Callable[[str], Awaitable[Completing]],
     **conditions: str,
 ) -> dict[str, Any]:
     """Make an object of parts; whatever goes wrong, cancellation too, none of them is left behind."""
@@ -176,12 +183,12 @@ async def multipart(
 
 
 async def _abort(upload: Upload, upload_id: str) -> None:
-    with suppress(TransientError, PermanentError, TimeoutError), s3_errors(upload.key):
+    with suppress(TransientError, PermanentError, TimeoutError), s3_errors(upload.target["Key"]):
         async with asyncio.timeout(ABORT_WITHIN_S):
             await upload.client.abort_multipart_upload(**upload.target, UploadId=upload_id)
 
 
-def _completing(etags: list[str]) -> list[dict[str, Any]]:
+def _completing(etags: list[str]) -> Completing:
     return [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
 
 

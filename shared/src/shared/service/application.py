@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -21,6 +22,9 @@ from shared.settings import ServiceSettings
 State = Mapping[str, Any]
 """What routes see as attributes of ``request.state``."""
 
+HAND_BACK = timedelta(seconds=5)
+"""Beyond the grace period: for handing back what did not finish, and for the outbox."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -31,12 +35,14 @@ class Service:
         self.name = name
         self.token = settings.token
         self.grace: timedelta = settings.shutdown_grace
+        self.hand_back = HAND_BACK
         self.draining = asyncio.Event()
         """Set as soon as the service is told to end; streams end themselves when they see it."""
         self.health = Health(name, self.draining)
         self._loops: list[Supervised] = []
         self._group: asyncio.TaskGroup | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._ends_at_s: float | None = None
         self._drains: list[Callable[[], Awaitable[None]]] = []
 
     def ready_when(self, name: str, check: Check) -> None:
@@ -63,13 +69,21 @@ class Service:
         if self.draining.is_set():
             return
         self.draining.set()
+        self._ends_at_s = time.monotonic() + self.grace.total_seconds()
         log.info("service.draining", service=self.name, grace_s=self.grace.total_seconds())
         try:
-            async with asyncio.timeout(self.grace.total_seconds()):
+            async with asyncio.timeout((self.grace + self.hand_back).total_seconds()):
                 for stop in self._drains:
                     await _stopped(stop)
         except TimeoutError:
             log.warning("service.grace_over", service=self.name, grace_s=self.grace.total_seconds())
+
+    @property
+    def grace_left_s(self) -> float:
+        """Return how much of the grace period is left to requests under way."""
+        if self._ends_at_s is None:
+            return self.grace.total_seconds()
+        return max(0.0, self._ends_at_s - time.monotonic())
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -48,6 +48,7 @@ class Health:
     service: str
     draining: asyncio.Event
     checks: dict[str, Check] = field(default_factory=dict)
+    check_at_most_s: float = CHECK_AT_MOST_S
     _answer: Readiness | None = None
     _asked_at_s: float = 0.0
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -65,20 +66,22 @@ class Health:
 
     async def _ask(self) -> Readiness:
         names = list(self.checks)
-        reasons = await asyncio.gather(*(_reason(check) for check in self.checks.values()))
+        reasons = await asyncio.gather(
+            *(_reason(check, self.check_at_most_s) for check in self.checks.values())
+        )
         failing = {name: reason for name, reason in zip(names, reasons, strict=True) if reason}
         READY.labels(self.service).set(not failing)
         return Readiness(status="unready" if failing else "ready", checks=names, failing=failing)
 
 
-async def _reason(check: Check) -> str | None:
+async def _reason(check: Check, at_most_s: float) -> str | None:
     try:
-        async with asyncio.timeout(CHECK_AT_MOST_S):
+        async with asyncio.timeout(at_most_s):
             outcome = check()
             if inspect.isawaitable(outcome):
                 outcome = await outcome
     except TimeoutError:
-        return f"no answer within {CHECK_AT_MOST_S:g} s"
+        return f"no answer within {at_most_s:g} s"
     except Exception as error:  # noqa: BLE001 - whatever it is, the check does not hold
         return redact_text(f"{type(error).__name__}: {error}")
     return "does not hold" if outcome is False else None

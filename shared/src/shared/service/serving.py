@@ -7,9 +7,11 @@ import math
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from types import FrameType
+from typing import TypeVar
 
 import structlog
 import uvicorn
@@ -18,8 +20,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
 from shared.errors import InvalidInputError
+from shared.logging import configure_logging
 from shared.service.application import Service, State
-from shared.settings import ServiceSettings
+from shared.settings import PlatformSettings, ServiceSettings, load
+
+S = TypeVar("S", bound=ServiceSettings)
 
 KEEP_ALIVE_S = 65
 """Longer than the idle timeout of common load balancers (60 s), which else would race against our closing."""
@@ -28,6 +33,17 @@ BACKLOG = 2048
 """Connections that may wait to be accepted."""
 
 log = structlog.get_logger(__name__)
+
+
+def start(name: str, settings: type[S], create_app: Callable[[S], FastAPI]) -> None:
+    """Be the process of one service: read settings, set logs up, serve; say in a sentence what is wrong."""
+    try:
+        platform = load(PlatformSettings)
+        configure_logging(name, log_format=platform.log_format, level=platform.log_level)
+        own = load(settings)
+        run(create_app(own), own)
+    except InvalidInputError as error:
+        sys.exit(f"{name}: {error}")
 
 
 def run(app: FastAPI, settings: ServiceSettings) -> None:
@@ -82,13 +98,14 @@ async def serving(app: FastAPI, settings: ServiceSettings) -> AsyncIterator[str]
     with _listener(settings) as listener:
         async with app.router.lifespan_context(app) as state:
             service: Service = app.state.service
-            server = _server(_with_state(app, state or {}), settings)
+            server = _server(_with_state(app, state or {}))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(server.serve(sockets=[listener]), name=f"http {service.name}")
                 try:
                     yield _url(settings.host, listener)
                     await service.drain()
                 finally:
+                    server.config.timeout_graceful_shutdown = max(1, math.ceil(service.grace_left_s))
                     server.should_exit = True
 
 
@@ -100,7 +117,7 @@ class _Server(uvicorn.Server):
         return nullcontext()
 
 
-def _server(app: ASGIApp, settings: ServiceSettings) -> _Server:
+def _server(app: ASGIApp) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
@@ -109,7 +126,6 @@ def _server(app: ASGIApp, settings: ServiceSettings) -> _Server:
             access_log=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=max(1, math.ceil(settings.shutdown_grace.total_seconds())),
         )
     )
 

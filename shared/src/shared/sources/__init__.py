@@ -1,7 +1,7 @@
 """Where flights come from: a port, its adapters, and what makes a flight."""
 
 from shared.sources.flight_files import FlightFiles, flight_id, is_image, read_flight, version_of
-from shared.sources.open import Sources, open_sources
+from shared.sources.open import Sources, local_folder, open_sources
 from shared.sources.port import (
     Entry,
     Folder,
@@ -22,6 +22,7 @@ __all__ = [
     "Sources",
     "flight_id",
     "is_image",
+    "local_folder",
     "open_sources",
     "read_flight",
     "version_of",

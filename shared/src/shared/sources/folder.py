@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-import socket
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,8 +34,8 @@ class FolderSource:
 
     @property
     def system_id(self) -> str:
-        """Return this machine's name."""
-        return socket.gethostname()
+        """Return nothing: whoever shares a bus sees the folder at the same path, and hosts change names."""
+        return ""
 
     @property
     def path(self) -> str:
@@ -52,6 +52,7 @@ class FolderSource:
         file = await asyncio.to_thread(self._open, entry)
         try:
             yield _chunks(file, entry)
+            _check_unchanged(file, entry)
         finally:
             await asyncio.to_thread(os.close, file)
 
@@ -81,6 +82,7 @@ class FolderSource:
         skipped: list[Skipped],
     ) -> None:
         try:
+            item.name.encode()
             found = item.stat()
             if item.is_symlink() and not Path(item.path).resolve().is_relative_to(self.root):
                 skipped.append(Skipped(path, "link that leads out of the folder"))
@@ -94,12 +96,14 @@ class FolderSource:
                 files.append(Entry(path, found.st_size, str(found.st_mtime_ns)))
         except FileNotFoundError:
             skipped.append(Skipped(path, "link to nowhere"))
-        except (OSError, UnicodeEncodeError, RuntimeError) as error:
-            skipped.append(Skipped(path.encode(errors="replace").decode(), str(error)))
+        except UnicodeEncodeError:
+            skipped.append(Skipped(path.encode(errors="replace").decode(), "its name is not UTF-8"))
+        except (OSError, RuntimeError) as error:
+            skipped.append(Skipped(path, getattr(error, "strerror", None) or str(error)))
 
     def _confined(self, path: str) -> Path:
-        if path.startswith("/") or ".." in path.split("/"):
-            raise InvalidInputError(f"{path} lies outside {self.root}", field="path", value=path)
+        if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+            raise InvalidInputError(f"{path!r} lies outside {self.root}", field="path", value=path)
         whole = self.root / path
         if not whole.resolve().is_relative_to(self.root):
             raise SourceForbiddenError(f"{whole} leads out of {self.root}")
@@ -124,7 +128,6 @@ class FolderSource:
 async def _chunks(file: int, entry: Entry) -> AsyncIterator[bytes]:
     while chunk := await asyncio.to_thread(_read, file, entry):
         yield chunk
-    _check_unchanged(file, entry)
 
 
 def _read(file: int, entry: Entry) -> bytes:
@@ -150,5 +153,7 @@ def _translated(error: OSError, path: Path) -> Exception:
             return InvalidInputError(f"{path} is no folder", field="source", value=str(path))
         case PermissionError():
             return SourceForbiddenError(f"{path} may not be read by this user")
+        case OSError(errno=errno.ENAMETOOLONG | errno.ELOOP):
+            return InvalidInputError(f"{path}: {error.strerror}", field="source", value=str(path))
         case _:
             return TransientError(f"{path}: {error.strerror}")

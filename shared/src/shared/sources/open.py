@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from shared.errors import InvalidInputError
 from shared.sources.folder import FolderSource
@@ -38,12 +38,12 @@ class Sources:
             InvalidInputError: The URI is malformed, or of a scheme that is not known.
             SourceForbiddenError: A folder outside those that are allowed.
         """
-        parts = urlsplit(uri)
-        match parts.scheme:
+        scheme, system, path = _parts(uri)
+        match scheme:
             case "file":
-                return self._folder(uri, unquote(parts.path))
+                return self._folder(uri)
             case "s3":
-                return await self._s3(uri, parts.netloc, unquote(parts.path).strip("/"))
+                return await self._s3(uri, system, path.strip("/"))
             case other:
                 raise InvalidInputError(
                     f"{uri!r}: sources begin with {', '.join(f'{scheme}://' for scheme in KNOWN_SCHEMES)},"
@@ -52,12 +52,8 @@ class Sources:
                     value=uri,
                 )
 
-    def _folder(self, uri: str, path: str) -> FolderSource:
-        if not path.startswith("/"):
-            raise InvalidInputError(
-                f"{uri!r} names no absolute folder: file:///path", field="source", value=uri
-            )
-        source = FolderSource(Path(path))
+    def _folder(self, uri: str) -> FolderSource:
+        source = FolderSource(local_folder(uri))
         if not any(source.root.is_relative_to(folder.resolve()) for folder in self.folders):
             raise SourceForbiddenError(
                 f"{source.root} is in none of the folders that may be read ({_listed(self.folders)});"
@@ -66,14 +62,36 @@ class Sources:
         return source
 
     async def _s3(self, uri: str, bucket: str, prefix: str) -> Source:
-        from shared.sources.s3 import S3Source  # noqa: PLC0415 - heavy, and an extra
+        from shared.objects.s3_client import Server, s3_client  # noqa: PLC0415 - heavy, and an extra
+        from shared.sources.s3 import S3Source  # noqa: PLC0415
 
         if not bucket:
             raise InvalidInputError(f"{uri!r} names no bucket: s3://bucket/prefix", field="source", value=uri)
+        on = self.settings
+        server = Server(on.s3_endpoint, on.s3_region, on.s3_access_key, on.s3_secret_key)
         async with self._lock:
             if self._client is None:
-                self._client = await self.stack.enter_async_context(_s3_client(self.settings))
+                self._client = await self.stack.enter_async_context(s3_client(server))
         return S3Source(self._client, bucket, prefix)
+
+
+def local_folder(uri: str) -> Path:
+    """Return the folder that a ``file://`` URI names.
+
+    Raises:
+        InvalidInputError: It names none, or one of another host.
+    """
+    _, host, path = _parts(uri)
+    if host not in ("", "localhost") or not path.startswith("/") or "\0" in path:
+        raise InvalidInputError(f"{uri!r} names no absolute folder: file:///path", field="source", value=uri)
+    return Path(path)
+
+
+def _parts(uri: str) -> tuple[str, str, str]:
+    """Return scheme, system and path; people write ``#`` and ``?`` in paths and mean just that."""
+    scheme, _, rest = uri.partition("://")
+    system, slash, path = rest.partition("/")
+    return scheme.lower(), system, slash + unquote(path)
 
 
 @asynccontextmanager
@@ -81,29 +99,6 @@ async def open_sources(settings: PlatformSettings, *folders: Path) -> AsyncItera
     """Open sources with the platform's S3 access; ``folders`` may be read beside those of the settings."""
     async with AsyncExitStack() as stack:
         yield Sources(settings, stack, (*settings.readable_folders, *folders))
-
-
-@asynccontextmanager
-async def _s3_client(settings: PlatformSettings) -> AsyncIterator[Any]:
-    from aiobotocore.config import AioConfig  # noqa: PLC0415 - heavy, and an extra
-    from aiobotocore.session import get_session  # noqa: PLC0415
-
-    secret = settings.s3_secret_key.get_secret_value() if settings.s3_secret_key else None
-    config = AioConfig(
-        retries={"mode": "standard", "max_attempts": 5},
-        connect_timeout=5,
-        read_timeout=60,
-        max_pool_connections=32,
-    )
-    async with get_session().create_client(
-        "s3",
-        endpoint_url=settings.s3_endpoint,
-        region_name=settings.s3_region,
-        aws_access_key_id=settings.s3_access_key,
-        aws_secret_access_key=secret,
-        config=config,
-    ) as client:
-        yield client
 
 
 def _listed(folders: Sequence[Path]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from shared.errors import PermanentError, TransientError
+from shared.errors import InvalidInputError, TransientError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,11 @@ class Folder:
     skipped: tuple[Skipped, ...] = ()
 
 
-class SourceForbiddenError(PermanentError):
+class SourceForbiddenError(InvalidInputError):
     """The source is there, but we may not read it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, field="source")
 
 
 class SourceChangedError(TransientError):
@@ -60,7 +63,7 @@ class Source(Protocol):
 
     @property
     def system_id(self) -> str:
-        """Return the system that it lies on: a bucket, a host; with the path it names a flight for ever."""
+        """Return the system that it lies on, such as a bucket; with the path it names a flight for ever."""
 
     @property
     def path(self) -> str:
@@ -73,7 +76,7 @@ class Source(Protocol):
         """Read a file in chunks.
 
         Raises:
-            SourceChangedError: It was replaced or resized since it was listed.
+            SourceChangedError: It was replaced, resized or removed since it was listed; told at the end too.
         """
 
     def local_path(self, entry: Entry) -> Path | None:

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
 
-from shared.errors import NotFoundError, TransientError
+from shared.errors import NotFoundError
+from shared.objects.s3_errors import code_of, s3_errors, status_of
 from shared.sources.port import Entry, Folder, SourceChangedError, SourceForbiddenError
 
 CHUNK_BYTES = 1 << 20
@@ -29,7 +31,7 @@ class S3Source:
     @property
     def uri(self) -> str:
         """Return the prefix as an ``s3://`` URI."""
-        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+        return f"s3://{self.bucket}/{quote(self.prefix)}".rstrip("/")
 
     @property
     def system_id(self) -> str:
@@ -61,10 +63,14 @@ class S3Source:
     async def open(self, entry: Entry) -> AsyncIterator[AsyncIterator[bytes]]:
         """Read the object if it still is the one that was listed."""
         key = f"{self.prefix}/{entry.path}".lstrip("/")
-        with _translating(f"s3://{self.bucket}/{key}"):
-            reply = await self.client.get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{entry.token}"')
-            async with reply["Body"] as body:
-                yield _chunks(body, entry)
+        where = f"s3://{self.bucket}/{key}"
+        try:
+            with _translating(where):
+                reply = await self.client.get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{entry.token}"')
+        except NotFoundError as error:
+            raise SourceChangedError(f"{where} is gone since it was listed") from error
+        async with reply["Body"] as body:
+            yield _chunks(body, entry, where)
 
     def local_path(self, entry: Entry) -> Path | None:
         """Return None: objects lie elsewhere."""
@@ -83,32 +89,37 @@ class S3Source:
         return key[len(self.prefix) + 1 :] if self.prefix else key
 
 
-async def _chunks(body: Any, entry: Entry) -> AsyncIterator[bytes]:
+async def _chunks(body: Any, entry: Entry, where: str) -> AsyncIterator[bytes]:
     received = 0
-    while chunk := await body.read(CHUNK_BYTES):
-        received += len(chunk)
-        yield chunk
+    with _translating(where):
+        while chunk := await body.read(CHUNK_BYTES):
+            received += len(chunk)
+            yield chunk
     if received != entry.size_bytes:
         raise SourceChangedError(f"{entry.path}: {received} bytes came, {entry.size_bytes} were listed")
 
 
 @contextmanager
 def _translating(what: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        raise _translated(error, what) from error
-    except (BotoCoreError, TimeoutError, OSError) as error:
-        raise TransientError(f"{what} cannot be reached: {type(error).__name__}") from error
+    with s3_errors(what):
+        try:
+            yield
+        except ClientError as error:
+            if meaning := _meaning(error, what):
+                raise meaning from error
+            raise
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise SourceForbiddenError(f"{what} may not be read without keys: {error}") from error
 
 
-def _translated(error: ClientError, what: str) -> Exception:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code == "PreconditionFailed" or status == 412:  # noqa: PLR2004 - HTTP's number
-        return SourceChangedError(f"{what} was replaced since it was listed")
-    if code in {"NoSuchBucket", "NoSuchKey", "404"}:
-        return NotFoundError(f"there is no {what}")
-    if code in {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"}:
-        return SourceForbiddenError(f"{what} may not be read with the given keys ({code})")
-    return TransientError(f"{what}: the store answered {code or status}")
+def _meaning(error: ClientError, what: str) -> Exception | None:
+    """Return what an answer means for a source; None: the same as for the object store."""
+    match status_of(error):
+        case 412:
+            return SourceChangedError(f"{what} was replaced since it was listed")
+        case 404:
+            return NotFoundError(f"there is no {what} ({code_of(error)})")
+        case 401 | 403:
+            return SourceForbiddenError(f"{what} may not be read with the given keys ({code_of(error)})")
+        case _:
+            return None

@@ -20,16 +20,25 @@ START_TIME_FIELD = 19
 
 def process_owner() -> str:
     """Return this process's name as an owner of leases."""
-    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}"
+    return f"{socket.gethostname()}/{_pid_namespace()}{os.getpid()}/{_started(os.getpid())}"
 
 
 def is_gone(owner: str) -> bool:
     """Return whether ``owner`` was a process of this host that does not run any more."""
     host, _, rest = owner.partition("/")
-    pid, _, started = rest.partition("/")
+    process, _, started = rest.partition("/")
+    pid = process.removeprefix(_pid_namespace())
     if host != socket.gethostname() or not pid.isdigit():
         return False
     return _started(int(pid)) != started
+
+
+def _pid_namespace() -> str:
+    """Return the namespace that process ids count in: containers may share a host name, but not the ids."""
+    try:
+        return f"{Path('/proc/self/ns/pid').readlink().name}:"
+    except OSError:
+        return ""
 
 
 async def release_gone(collection: Collection[Any], where: Where) -> int:

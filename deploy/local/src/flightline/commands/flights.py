@@ -12,7 +12,6 @@ from flightline.session import session
 
 if TYPE_CHECKING:
     from discovery.domain.flights import Flight
-
     from shared.settings import PlatformSettings
 
 
@@ -37,7 +36,6 @@ def flights(
 async def _found(settings: PlatformSettings, state: str | None, limit: int) -> list[Flight]:
     from discovery.collections import FLIGHTS  # noqa: PLC0415 - so that --help is quick
     from discovery.domain.flights import Flight, FlightState  # noqa: PLC0415
-
     from shared.errors import InvalidInputError  # noqa: PLC0415
     from shared.state import Collection, Order  # noqa: PLC0415
     from shared.state.open import open_store  # noqa: PLC0415
@@ -56,5 +54,6 @@ async def _found(settings: PlatformSettings, state: str | None, limit: int) -> l
 
 def _line(flight: Flight) -> str:
     run = flight.run
-    about = run.error or (f"{run.image_count} images" if run else "")
-    return f"{flight.flight_id}  {flight.state.value:<10}  {flight.updated_at:%Y-%m-%d %H:%M}  {flight.name}  {about}"
+    about = (run.error or f"{run.image_count} images") if run else ""
+    when = f"{flight.updated_at:%Y-%m-%d %H:%M}"
+    return f"{flight.flight_id}  {flight.state.value:<10}  {when}  {flight.name}  {about}"

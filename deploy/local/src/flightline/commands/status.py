@@ -24,7 +24,6 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON."
 async def _status(settings: PlatformSettings) -> dict[str, dict[str, int]]:
     from discovery.collections import FLIGHTS  # noqa: PLC0415 - so that --help is quick
     from discovery.domain.flights import FlightState  # noqa: PLC0415
-
     from flightline.pipeline import SUBSCRIPTIONS  # noqa: PLC0415
     from shared.messaging.topology import dead_queue  # noqa: PLC0415
     from shared.platform import open_platform  # noqa: PLC0415

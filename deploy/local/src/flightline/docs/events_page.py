@@ -149,7 +149,7 @@ def events_page() -> str:
         envelope=_envelope(),
         events="\n".join(map(_event, EVENT_TYPES)),
         published=json.dumps(published, indent=2),
-        data=_indented(json.dumps(published["data"], indent=4).replace("false", "False"), 4),
+        data=_python(published["data"]),
     )
 
 
@@ -223,5 +223,10 @@ def _default(field: Schema, *, is_object: bool) -> str:
     return "" if default in (None, "", []) or is_object else f"default `{json.dumps(default)}`"
 
 
-def _indented(text: str, columns: int) -> str:
-    return text.replace("\n", "\n" + " " * columns)
+def _python(data: Schema) -> str:
+    lines = "".join(f'        "{name}": {_literal(value)},\n' for name, value in data.items())
+    return f"{{\n{lines}    }}"
+
+
+def _literal(value: object) -> str:
+    return json.dumps(value).replace(": false", ": False")

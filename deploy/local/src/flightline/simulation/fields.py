@@ -26,10 +26,10 @@ class Crop(NamedTuple):
 
 _CROPS = (
     Crop((196, 178, 112), 0.9, 0.10),
-    Crop((104, 132, 66), 1.6, 0.14),
+    Crop((114, 130, 82), 1.6, 0.14),
     Crop((134, 106, 80), 0.7, 0.16),
     Crop((172, 152, 104), 2.2, 0.08),
-    Crop((86, 118, 60), 3.0, 0.06),
+    Crop((98, 116, 74), 3.0, 0.06),
     Crop((142, 132, 92), 1.2, 0.10),
 )
 
@@ -76,7 +76,7 @@ def paint_fields(canvas: Canvas, rng: np.random.Generator) -> None:
     center = np.array([grid.west_m, grid.north_m]) + extent * [0.5, -0.5]
     half = float(np.hypot(*extent)) / 2
     angle = rng.uniform(0, np.pi / 2)
-    canvas.albedo[:] = (112, 120, 72)
+    canvas.albedo[:] = (114, 120, 82)
     waver = value_noise(rng, grid.shape, 9 / grid.cell_m)
     for plot in _split(Plot(-half, half, -half, half), rng):
         crop = _CROPS[rng.integers(len(_CROPS))]

@@ -124,7 +124,7 @@ def _plant_tree(canvas: Canvas, around: Window, rng: np.random.Generator, radius
     foot = float(np.median(heights)) + 0.35 * radius_m
     crown &= dome + foot > heights
     heights[crown] = (dome + foot)[crown]
-    green = np.array((62, 88, 40)) + rng.normal(0, 9, 3) + rng.normal(0, 8)
+    green = np.array((70, 88, 52)) + rng.normal(0, 6, 3) + rng.normal(0, 8)
     canvas.albedo[around.place][crown] = np.clip(green, 15, 200)
     canvas.texture[around.place][crown] += 1.5 * leaves[crown]
     canvas.ground[around.place][crown] = False

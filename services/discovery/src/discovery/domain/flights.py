@@ -90,7 +90,11 @@ class Flight(Frozen):
     wanted: FlightOptions = FlightOptions()
     again: bool = False
     """Whether the settled version is to be processed although it was before."""
+    trouble: str | None = None
+    """Why the source could not be looked at, the last time that somebody tried."""
     runs: tuple[Run, ...] = ()
+    run_count: int = 0
+    """How many runs there ever were; old ones are forgotten."""
     created_at: AwareDatetime
     updated_at: AwareDatetime
 
@@ -117,10 +121,16 @@ def observed(flight: Flight, listing: Listing) -> Flight:
         update={
             "listing": listing,
             "stable_since": flight.stable_since if same else listing.seen_at,
-            "state": FlightState.SETTLING if unannounced else flight.state,
+            "state": FlightState.SETTLING if current is None or unannounced else current.state,
+            "trouble": None,
             "updated_at": listing.seen_at,
         }
     )
+
+
+def unreadable(flight: Flight, trouble: str, now: datetime) -> Flight:
+    """Return the flight after a look at its source that failed."""
+    return flight.model_copy(update={"trouble": trouble, "updated_at": now})
 
 
 def wanting(flight: Flight, options: FlightOptions, now: datetime) -> Flight:
@@ -145,10 +155,10 @@ def announced(flight: Flight, settle: timedelta) -> tuple[Flight, FlightFound] |
         return None
     if listing.image_count == 0 or listing.seen_at - since < settle:
         return None
-    told = sum(run.version == listing.version for run in flight.runs)
+    rerun = _next_rerun(flight, listing.version)
     run = Run(
         version=listing.version,
-        rerun=told,
+        rerun=rerun,
         options=flight.wanted,
         found_at=listing.seen_at,
         image_count=listing.image_count,
@@ -166,7 +176,7 @@ def announced(flight: Flight, settle: timedelta) -> tuple[Flight, FlightFound] |
         sidecars=listing.sidecars,
         owner=flight.owner,
         options=flight.wanted,
-        rerun=told,
+        rerun=rerun,
     )
 
 
@@ -175,13 +185,15 @@ def staged(flight: Flight, event: ImagesStaged, now: datetime) -> Flight:
     run = _run_of(flight, event.version, event.rerun) or Run(
         version=event.version, rerun=event.rerun, options=event.options, found_at=now
     )
-    if run.state in ENDED:
+    state = _state_after_staging(event)
+    is_late = state is FlightState.SCALING and run.state is FlightState.PROCESSING
+    if run.state in ENDED or is_late:
         return flight
     return _with_news(
         flight,
         run.model_copy(
             update={
-                "state": _state_after_staging(event),
+                "state": state,
                 "staged_at": now,
                 "staged_prefix": event.prefix,
                 "image_count": event.image_count,
@@ -224,23 +236,32 @@ def _run_of(flight: Flight, version: str, rerun: int) -> Run | None:
     return next((run for run in flight.runs if (run.version, run.rerun) == (version, rerun)), None)
 
 
+def _next_rerun(flight: Flight, version: str) -> int:
+    """Return a number that no run of this version ever had."""
+    reruns = [run.rerun for run in flight.runs if run.version == version]
+    if reruns:
+        return max(reruns) + 1
+    return flight.run_count if flight.run_count > len(flight.runs) else 0
+
+
 def _begun(flight: Flight, run: Run, now: datetime) -> Flight:
+    flight = _with_run(flight, run)
+    return flight.model_copy(update={"state": run.state, "again": False, "updated_at": now})
+
+
+def _with_run(flight: Flight, run: Run) -> Flight:
     runs = (*flight.runs, run)[-RUNS_KEPT:]
-    return flight.model_copy(update={"runs": runs, "state": run.state, "again": False, "updated_at": now})
+    return flight.model_copy(update={"runs": runs, "run_count": flight.run_count + 1})
 
 
 def _with_news(flight: Flight, run: Run, now: datetime) -> Flight:
     """Return the flight with ``run`` in its place, or as its newest where an outside system began it."""
     if _run_of(flight, run.version, run.rerun) is None:
-        flight = _begun(flight, run, now)
+        flight = _with_run(flight, run)
     runs = tuple(
         run if (kept.version, kept.rerun) == (run.version, run.rerun) else kept for kept in flight.runs
     )
-    newest = runs[-1] is run and not _unsettled(flight)
-    state = run.state if newest else flight.state
+    # Behind a newer version, or the same one again, that waits to be told of, the news are old.
+    waiting = flight.state is FlightState.SETTLING and flight.listing is not None
+    state = run.state if runs[-1] is run and not waiting else flight.state
     return flight.model_copy(update={"runs": runs, "state": state, "updated_at": now})
-
-
-def _unsettled(flight: Flight) -> bool:
-    """Return whether a newer version, or the same one again, waits to be told of."""
-    return flight.state is FlightState.SETTLING

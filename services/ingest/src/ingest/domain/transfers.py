@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.events import Event, FlightFound, ImagesStaged, Scale
-
-ATTEMPTS_AT_MOST = 8
-FIRST_DELAY_S = 2.0
-LONGEST_DELAY_S = 600.0
 
 
 class Frozen(BaseModel):
@@ -122,6 +119,6 @@ def images_staged(ask: Event[FlightFound], staged: Staged) -> ImagesStaged:
     )
 
 
-def delay_s(attempt: int, *, first_s: float = FIRST_DELAY_S) -> float:
-    """Return how long to wait behind the given failed attempt (1 first): doubling, bounded."""
-    return float(min(first_s * 2 ** (attempt - 1), LONGEST_DELAY_S))
+def delay_s(failures: int, ladder: Sequence[timedelta]) -> float | None:
+    """Return how long to wait after so many failures (1 first); None: it was tried often enough."""
+    return ladder[failures - 1].total_seconds() if failures <= len(ladder) else None

@@ -16,6 +16,7 @@ READ_BYTES = 1 << 16
 LINE_AT_MOST_BYTES = 8 << 20
 """The closing message carries the figures of thousands of photos; anything longer is cut."""
 STOP_WITHIN_S = 10.0
+STOP_POLL_S = 0.02
 
 
 class _Message(BaseModel):
@@ -80,17 +81,21 @@ class WorkerProcess:
         if self._process.stdin:
             self._process.stdin.close()
         _signal_group(self._process.pid, signal.SIGTERM)
+        draining = asyncio.create_task(self._drain(), name="last words of a worker")
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._drained(), STOP_WITHIN_S)
+            async with asyncio.timeout(STOP_WITHIN_S):
+                # wait() would also wait for children that hold the pipe.
+                while self._process.returncode is None:
+                    await asyncio.sleep(STOP_POLL_S)
         _signal_group(self._process.pid, signal.SIGKILL)
+        await asyncio.wait([draining])
         await self._process.wait()
 
-    async def _drained(self) -> None:
-        """Wait for the end; a worker that still writes must not be stuck in a full pipe."""
+    async def _drain(self) -> None:
+        """Read what nobody wants any more: a worker must not be stuck in a full pipe."""
         assert self._process.stdout
         while await self._process.stdout.read(READ_BYTES):
             pass
-        await self._process.wait()
 
 
 @asynccontextmanager

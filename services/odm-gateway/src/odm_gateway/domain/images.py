@@ -19,8 +19,10 @@ def flat_names(paths: Iterable[str]) -> dict[str, str]:
     taken: set[str] = set()
     for path in paths:
         name = PurePosixPath(path).name
+        if name.lower() in taken:
+            name = path.replace("/", "_")
         while name.lower() in taken:
-            name = path.replace("/", "_") if name == PurePosixPath(path).name else f"_{name}"
+            name = f"_{name}"
         taken.add(name.lower())
         names[path] = name
     return names

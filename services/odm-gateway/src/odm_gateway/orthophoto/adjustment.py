@@ -118,10 +118,10 @@ def settle(
     lens, lens_sigma = _lens_prior(*focal)
     heights = lens.focal * np.abs(placement.scales)
     steady = _steady(gps[:, 2], heights)
+    chosen = tracks.keep(select_balanced(tracks, _PER_PHOTO)[tracks.track])
+    scene = _start(placement, gps, lens, chosen, steady=steady)
     gps = np.column_stack([gps[:, :2], gps[:, 2] if steady else np.full(len(gps), np.nan)])
     adjuster = Adjuster(gps, gps_accuracy_m, lens, lens_sigma, pixel)
-    chosen = tracks.keep(select_balanced(tracks, _PER_PHOTO)[tracks.track])
-    scene = _start(placement, gps, lens, chosen)
     scene = adjuster.run(scene, chosen, _ROUGH)
     progress(0.3)
     scene = adjuster.run(scene, chosen, _FIRM)
@@ -149,12 +149,12 @@ def _steady(altitudes: Floats, heights: Floats) -> bool:
     return bool(np.isfinite(ground).all() and np.std(ground) < _STEADY_HEIGHT_SHARE * np.median(heights))
 
 
-def _start(placement: Placement, gps: Floats, lens: Lens, tracks: Tracks) -> Scene:
+def _start(placement: Placement, gps: Floats, lens: Lens, tracks: Tracks, *, steady: bool) -> Scene:
     """Let all cameras look straight down on a flat ground."""
     heights = lens.focal * np.abs(placement.scales)
-    vertical = np.isfinite(gps[:, 2]).all()
-    altitudes = gps[:, 2] if vertical else heights
-    ground = float(np.median(altitudes - heights))
+    levels = (gps[:, 2] - heights)[np.isfinite(gps[:, 2])]
+    ground = float(np.median(levels)) if len(levels) else 0.0
+    altitudes = gps[:, 2] if steady else ground + heights
     good = placement.gps_noise_m < _GOOD_GPS_SHARE * float(np.median(heights))
     plan = gps[:, :2] if good else np.column_stack([placement.centers.real, placement.centers.imag])
     right = placement.scales / np.abs(placement.scales)
@@ -176,7 +176,7 @@ def _start(placement: Placement, gps: Floats, lens: Lens, tracks: Tracks) -> Sce
 
 
 def triangulate(scene: Scene, tracks: Tracks) -> tuple[Floats, Floats]:
-    """Return the points (tracks, 3) in which the rays of each track meet, and the angle (tracks,) in radians."""
+    """Return where the rays of each track meet (tracks, 3), and how widely they open (tracks,), radians."""
     directions = to_world(scene.rotations[tracks.photo], rays(scene.lens, tracks.points))
     starts = np.flatnonzero(np.diff(tracks.track, prepend=-1))
     return intersect(scene.positions[tracks.photo], directions, starts)

@@ -44,9 +44,9 @@ def _align_plan(scene: Scene, gps: Floats, *, vertical: bool) -> Scene:
     flat = np.array([1.0, 1.0, 0.0])
     scale, turn, shift = _robust_similarity(scene.positions * flat, np.nan_to_num(gps) * flat)
     if vertical:
-        shift = shift + [0, 0, np.median(gps[:, 2] - scale * scene.positions[:, 2])]
+        shift[2] = np.median(gps[:, 2] - scale * scene.positions[:, 2])
     else:
-        shift = shift + [0, 0, (1 - scale) * np.median(scene.positions[:, 2])]
+        shift[2] = (1 - scale) * np.median(scene.positions[:, 2])
     return _transform(scene, scale, turn, shift)
 
 

@@ -17,14 +17,16 @@ _BEHIND: Final = 1e-6
 
 def to_camera(rotations: Floats, positions: Floats, points: Floats) -> Floats:
     """Return ``rotations @ (points - positions)``, all stacked along the first axis: (n, 3)."""
-    return np.einsum("nij,nj->ni", rotations, points - positions)
+    turned: Floats = np.einsum("nij,nj->ni", rotations, points - positions)
+    return turned
 
 
 def project(lens: Lens, in_camera: Floats) -> Floats:
     """Return (n, 2) offsets from the image centre over the longer side."""
     flat = in_camera[:, :2] / np.maximum(in_camera[:, 2:], _BEHIND)
     radius2 = np.sum(flat**2, axis=1, keepdims=True)
-    return lens.focal * flat * (1 + radius2 * (lens.k1 + lens.k2 * radius2))
+    image: Floats = lens.focal * flat * (1 + radius2 * (lens.k1 + lens.k2 * radius2))
+    return image
 
 
 def rays(lens: Lens, points: Floats) -> Floats:
@@ -35,12 +37,14 @@ def rays(lens: Lens, points: Floats) -> Floats:
         radius2 = np.sum(flat**2, axis=1, keepdims=True)
         flat = distorted / np.maximum(1 + radius2 * (lens.k1 + lens.k2 * radius2), 0.1)
     ahead = np.column_stack([flat, np.ones(len(flat))])
-    return ahead / np.linalg.norm(ahead, axis=1, keepdims=True)
+    unit: Floats = ahead / np.linalg.norm(ahead, axis=1, keepdims=True)
+    return unit
 
 
 def to_world(rotations: Floats, directions: Floats) -> Floats:
-    """Return camera-frame ``directions`` (n, 3) turned into the world by the inverse of ``rotations`` (n, 3, 3)."""
-    return np.einsum("nij,ni->nj", rotations, directions)
+    """Return camera-frame ``directions`` (n, 3) turned into the world by ``rotations`` (n, 3, 3)."""
+    turned: Floats = np.einsum("nij,ni->nj", rotations, directions)
+    return turned
 
 
 def rotation_exp(vectors: Floats) -> Floats:
@@ -49,7 +53,8 @@ def rotation_exp(vectors: Floats) -> Floats:
     cross = cross_matrix(vectors)
     first = np.sinc(angle / np.pi)
     second = 0.5 * np.sinc(angle / (2 * np.pi)) ** 2
-    return np.eye(3) + first * cross + second * (cross @ cross)
+    rotations: Floats = np.eye(3) + first * cross + second * (cross @ cross)
+    return rotations
 
 
 def cross_matrix(vectors: Floats) -> Floats:
@@ -62,7 +67,7 @@ def cross_matrix(vectors: Floats) -> Floats:
 
 
 def inverse_symmetric(matrices: Floats) -> Floats:
-    """Return inverses of symmetric positive (n, 3, 3) matrices by cofactors, ten times faster than LAPACK's."""
+    """Return inverses of symmetric positive (n, 3, 3) matrices by cofactors, much faster than LAPACK."""
     a, b, c = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 0, 2]
     d, e, f = matrices[:, 1, 1], matrices[:, 1, 2], matrices[:, 2, 2]
     cofactors = np.empty_like(matrices)

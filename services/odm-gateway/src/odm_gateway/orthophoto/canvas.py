@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.transform import from_origin
+from rasterio import Affine
 
 from .models import EngineError
 from .views import ground_sample_distance_m, heights_at
 
 if TYPE_CHECKING:
-    from rasterio.transform import Affine
-
     from .models import Floats, Surface
     from .options import EngineOptions
     from .views import View
@@ -25,6 +23,8 @@ GRID_PX: Final = 8
 """Geometry is computed at every eighth pixel and interpolated between."""
 _COVER_CELLS: Final = 2_000_000
 _COVER_PHOTOS: Final = 2
+_OUTLINE_BLUR_CELLS: Final = 2.0
+_FRAME_CELLS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ class Canvas:
 
     def transform(self, origin: Floats) -> Affine:
         """Return the affine transform of the grid in the projected system."""
-        return from_origin(origin[0] + self.west_m, origin[1] + self.north_m, self.pixel_m, self.pixel_m)
+        west, north = origin[0] + self.west_m, origin[1] + self.north_m
+        return Affine(self.pixel_m, 0, west, 0, -self.pixel_m, north)
 
     def nodes(self, column: float, row: float, columns: int, rows: int, step_px: float) -> Floats:
         """Return ``(rows * columns, 2)`` block positions every ``step_px``, centred in their cells."""
@@ -134,13 +135,14 @@ def _cover(
     """Return what is seen by two photos, drawn in by ``crop_m``; with 0 all that is seen at all."""
     seen, cell_m = count_photos(views, footprints, surface, canvas)
     needed = _COVER_PHOTOS if crop_m > 0 else 1
-    inside_m = _smooth(_distance(_outlined(seen >= needed), cell_m) - crop_m)
+    inside_m = _distance(_outlined(seen >= needed), cell_m) - np.float32(crop_m)
     if crop_m > 0 and not (inside_m > 0).any():
         warnings.append(
             f"Nothing is left {crop_m:g} m inside the edge of the overlap, so the map is not cropped."
         )
-        inside_m = _smooth(_distance(_outlined(seen >= 1), cell_m))
-    return Cover(inside_m, canvas.west_m, canvas.north_m, cell_m)
+        inside_m = _distance(_outlined(seen >= 1), cell_m)
+    frame_m = _FRAME_CELLS * cell_m
+    return Cover(inside_m, canvas.west_m - frame_m, canvas.north_m + frame_m, cell_m)
 
 
 def _outlined(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -151,16 +153,16 @@ def _outlined(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _distance(mask: NDArray[np.bool_], cell_m: float) -> NDArray[np.float32]:
-    """Return metres to the mask's edge, positive inside; beyond the array nothing is inside."""
-    framed = np.pad(mask, 1).astype(np.uint8)
-    cells = [cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for part in (framed, 1 - framed)]
-    signed = np.where(framed, cells[0] - 0.5, 0.5 - cells[1])[1:-1, 1:-1]
-    return (signed * cell_m).astype(np.float32)
+    """Return metres to the mask's edge, positive inside, on a grid that is framed by empty cells.
 
-
-def _smooth(inside_m: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the distances with the steps of the grid evened out, so that the outline is no staircase."""
-    return np.asarray(cv2.GaussianBlur(inside_m, (0, 0), 2.0), np.float32)
+    The grid's steps are evened out, so that the outline is no staircase.
+    """
+    framed = np.pad(mask, _FRAME_CELLS).astype(np.uint8)
+    inner, outer = (
+        cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for part in (framed, 1 - framed)
+    )
+    signed = np.where(framed, inner - 0.5, 0.5 - outer) * cell_m
+    return cv2.GaussianBlur(signed.astype(np.float32), (0, 0), _OUTLINE_BLUR_CELLS).astype(np.float32)
 
 
 def count_photos(

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
+from rasterio import Affine
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rasterio.io import DatasetWriter
-    from rasterio.transform import Affine
 
 Rgba = NDArray[np.uint8]
 """(rows, columns, 4) red, green, blue and alpha."""
@@ -64,7 +63,7 @@ class RasterFrame:
     def halved(self) -> RasterFrame:
         """Return the frame of the next overview."""
         width, height = -(-self.width // 2), -(-self.height // 2)
-        return RasterFrame(width, height, self.transform @ self.transform.scale(2), self.epsg)
+        return RasterFrame(width, height, self.transform @ Affine.scale(2), self.epsg)
 
     def profile(self) -> dict[str, object]:
         """Return rasterio's keywords."""
@@ -108,17 +107,16 @@ def _unmultiplied(tile: Rgba) -> Rgba:
 @contextmanager
 def new_map(path: Path, frame: RasterFrame, tags: Mapping[str, str], threads: int) -> Iterator[MapDraft]:
     """Yield a map to draw; ``path`` is a complete COG once the block ends well."""
-    with _optimised(path, threads, predictor=2) as draft:
-        with ExitStack() as opened:
-            levels = [opened.enter_context(rasterio.open(draft, "w", **frame.profile(), **_RGBA, **_DRAFT))]
-            levels[0].update_tags(**tags)
-            while max(frame.width, frame.height) > _BLOCK_PX:
-                frame = frame.halved()
-                # GDAL takes X.ovr for the overview of X, and X.ovr.ovr for the overview of that.
-                name = f"{draft}{'.ovr' * len(levels)}"
-                raster = rasterio.open(name, "w", **frame.profile(), **_RGBA, **_DRAFT)
-                levels.append(opened.enter_context(raster))
-            yield MapDraft(levels)
+    with _optimised(path, threads, predictor=2) as draft, ExitStack() as opened:
+        levels = [opened.enter_context(rasterio.open(draft, "w", **frame.profile(), **_RGBA, **_DRAFT))]
+        levels[0].update_tags(**tags)
+        while max(frame.width, frame.height) > _BLOCK_PX:
+            frame = frame.halved()
+            # GDAL takes X.ovr for the overview of X, and X.ovr.ovr for the overview of that.
+            name = f"{draft}{'.ovr' * len(levels)}"
+            raster = rasterio.open(name, "w", **frame.profile(), **_RGBA, **_DRAFT)
+            levels.append(opened.enter_context(raster))
+        yield MapDraft(levels)
 
 
 def write_heights(
@@ -146,15 +144,20 @@ def _optimised(path: Path, threads: int, predictor: int) -> Iterator[Path]:
 
 
 def read_rgba(raster: Path, longest_px: int) -> Rgba:
-    """Return an RGBA raster, shrunk so that no side is longer than ``longest_px``."""
+    """Return an RGBA raster in the largest of its overviews that has no side longer than ``longest_px``."""
     with rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_MB), rasterio.open(raster) as source:
-        shrink = max(1.0, max(source.width, source.height) / longest_px)
-        shape = (4, max(1, int(source.height / shrink)), max(1, int(source.width / shrink)))
-        rgba = source.read(out_shape=shape, resampling=Resampling.average)
+        step = 1
+        while max(source.width, source.height) > longest_px * step:
+            step *= 2
+        rgba = source.read(out_shape=(4, -(-source.height // step), -(-source.width // step)))
     return np.asarray(rgba.transpose(1, 2, 0), np.uint8)
 
 
 def write_png(path: Path, rgba: Rgba) -> None:
     """Write a picture as PNG."""
-    _, png = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA), [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    _, png = cv2.imencode(
+        ".png",
+        cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA),
+        [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE],
+    )
     write_bytes(path, png.tobytes())

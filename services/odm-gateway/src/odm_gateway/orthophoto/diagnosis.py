@@ -1,4 +1,4 @@
-"""What is told to the user: refusals with numbers and advice, and warnings about a block that can be mapped."""
+"""What the user is told: refusals with numbers and advice, and warnings about what can be mapped."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def check_features(features: Sequence[Features]) -> None:
     if textured < FEWEST_PHOTOS:
         raise EngineError(
             "NO_TEXTURE",
-            f"Only {textured} of {len(counts)} photos show {_FEWEST_FEATURES} or more distinct points (median "
-            f"{np.median(counts):.0f}). Water, snow, fog and heavy blur cannot be mapped.",
+            f"Only {textured} of {len(counts)} photos show {_FEWEST_FEATURES} or more distinct points "
+            f"(median {np.median(counts):.0f}). Water, snow, fog and heavy blur cannot be mapped.",
         )
 
 
@@ -66,8 +66,8 @@ def check_group(sizes: Sequence[int], found: int, *, force: bool) -> None:
     groups = ", ".join(map(str, sizes[:_NAMED])) + (", …" if len(sizes) > _NAMED else "")
     raise EngineError(
         "NO_OVERLAP",
-        f"Only {sizes[0]} of {found} photos overlap enough to be joined (groups of {groups}). Fly with 70 % or "
-        "more overlap along and between the lines, or process the sites one by one.",
+        f"Only {sizes[0]} of {found} photos overlap enough to be joined (groups of {groups}). Fly with "
+        "70 % or more overlap along and between the lines, or process the sites one by one.",
     )
 
 
@@ -84,8 +84,8 @@ def check_settled(settled: Settled, photos: Sequence[Photo], found: int, *, forc
     named = "; ".join(f"{photos[index].name} {why}" for index, why in list(settled.dropped.items())[:_NAMED])
     raise EngineError(
         "UNSTABLE",
-        f"Only {count} of {found} photos could be placed reliably: {named}. Use sharp photos that look straight "
-        "down and overlap by 70 % or more.",
+        f"Only {count} of {found} photos could be placed reliably: {named}. Use sharp photos that look "
+        "straight down and overlap by 70 % or more.",
     )
 
 
@@ -99,7 +99,7 @@ def warnings_of(block: Block, *, vertical_gps: bool) -> tuple[str, ...]:
         _view_warning(block),
         None
         if vertical_gps
-        else "The photos' GPS altitudes are missing or contradict each other: heights start at the ground.",
+        else "GPS altitudes are missing or contradict each other: heights are only relative.",
         f"{len(block.photos)} photos are more than this engine is meant for (about {_MANY_PHOTOS})."
         if len(block.photos) > _MANY_PHOTOS
         else None,

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import cv2
+
 from . import products
 from .archive import write_archive
 from .cog import RasterFrame, new_map, read_rgba, write_png
@@ -81,6 +82,8 @@ def _run(
     console("scan", 0.0, f"{products.PROCESSOR} {_version()}, {options.max_concurrency} threads")
     for name in ignored:
         console("scan", 0.0, f"Option {name} is not done by this engine and is ignored.")
+    if not image_dir.is_dir():
+        raise EngineError("TOO_FEW_IMAGES", f"There is no folder {image_dir}.")
     check_space(project_dir, bytes_for_run(image_dir, options.max_canvas_megapixels))
     block, surface = reconstruct(image_dir, project_dir / "work", options, console)
     return publish(block, surface, project_dir, options, console, ignored=ignored)

@@ -129,7 +129,7 @@ def _number(tags: Tags, name: str) -> float | None:
 
 
 def _position(tags: Tags) -> tuple[float, float] | None:
-    """Return latitude and longitude in degrees; the point 0, 0 is what receivers write before they have a fix."""
+    """Return latitude and longitude in degrees; receivers without a fix write 0, 0."""
     latitude = _degrees(tags, "GPS GPSLatitude", "S")
     longitude = _degrees(tags, "GPS GPSLongitude", "W")
     if latitude is None or longitude is None or (latitude == 0 and longitude == 0):
@@ -141,7 +141,7 @@ def _degrees(tags: Tags, name: str, negative: str) -> float | None:
     parts = _numbers(tags, name)
     if not parts:
         return None
-    value = sum(part / 60**power for power, part in enumerate(parts))
+    value = float(sum(part / 60**power for power, part in enumerate(parts)))
     reference = str(tags.get(name + "Ref", "")).strip("\x00 ").upper()
     return -value if reference == negative else value
 

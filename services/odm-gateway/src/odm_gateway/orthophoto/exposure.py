@@ -37,7 +37,8 @@ def exposure_gains(features: Sequence[Features], matches: Sequence[Match]) -> Fl
         normal[np.ix_(index, index)] += weight * np.array([[1, -1], [-1, 1]])
         target[match.first] += weight * ratio
         target[match.second] -= weight * ratio
-    return np.exp(np.linalg.solve(normal, target))
+    gains: Floats = np.exp(np.linalg.solve(normal, target))
+    return gains
 
 
 def track_colors(features: Sequence[Features], tracks: Tracks) -> Floats:

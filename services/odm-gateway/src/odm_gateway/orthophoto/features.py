@@ -50,7 +50,7 @@ class Features:
     colors: NDArray[np.uint8]
     """(n, 3) RGB."""
     sharpness: float
-    """Variance of the Laplacian over that of the grey values: about 1 for a sharp photo, 0.02 for a blurred one."""
+    """Variance of the Laplacian over that of the grey values: 1 for a sharp photo, 0.02 for a blurred one."""
 
 
 def extract_all(
@@ -70,6 +70,8 @@ def extract_all(
     )
     pairs = [(photo, one) for photo, one in zip(photos, found, strict=True) if isinstance(one, Features)]
     left_out = [one for one in found if isinstance(one, LeftOut)]
+    points = sum(len(one.points) for _, one in pairs)
+    progress("features", 30.0, f"{points} features found in {len(pairs)} photos")
     return [photo for photo, _ in pairs], [one for _, one in pairs], left_out
 
 
@@ -98,8 +100,10 @@ def extract_features(photo: Photo, longer_side_px: int, count: int) -> Features:
         BadImageError: The pixels cannot be decoded.
     """
     image = decode_reduced(photo, longer_side_px)
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    sift = cv2.SIFT_create(contrastThreshold=_CONTRAST, enable_precise_upscale=True)
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    sift = cv2.SIFT_create(  # type: ignore[attr-defined]  # OpenCV 5 leaves it out of its stub
+        contrastThreshold=_CONTRAST, enable_precise_upscale=True
+    )
     found = sift.detect(grey, None)
     places = np.array([point.pt for point in found], np.float32).reshape(-1, 2) + np.float32(0.5)
     sizes = np.array([point.size for point in found], np.float32)
@@ -109,7 +113,7 @@ def extract_features(photo: Photo, longer_side_px: int, count: int) -> Features:
     places = np.array([point.pt for point in kept], np.float32).reshape(-1, 2) + np.float32(0.5)
     half = np.array([grey.shape[1], grey.shape[0]], np.float32) / 2
     return Features(
-        points=(places - half) / np.float32(max(grey.shape)),
+        points=((places - half) / max(grey.shape)).astype(np.float32),
         descriptors=_root_sift(raw),
         colors=_colors_at(image, places),
         sharpness=_sharpness(grey),
@@ -149,7 +153,7 @@ def _root_sift(raw: NDArray[np.float32] | None) -> NDArray[np.uint8]:
     if raw is None:
         return np.zeros((0, 128), np.uint8)
     shares = raw / np.maximum(raw.sum(axis=1, keepdims=True), 1e-6)
-    return np.minimum(np.sqrt(shares) * _DESCRIPTOR_SCALE, 255).astype(np.uint8)
+    return np.asarray(np.minimum(np.sqrt(shares) * _DESCRIPTOR_SCALE, 255), np.uint8)
 
 
 def _colors_at(image: NDArray[np.uint8], places: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -58,7 +58,7 @@ def _size(data: mmap.mmap) -> tuple[int, int]:
 def _jpeg_size(data: mmap.mmap) -> tuple[int, int]:
     """Walk the segments up to the pixels and look for the end mark after them.
 
-    Within compressed pixels 0xFF is always followed by 0x00 or a restart mark, so the end mark cannot occur there.
+    Within compressed pixels 0x00 or a restart mark follows every 0xFF, so the end mark cannot occur there.
     """
     size = (0, 0)
     at = 2

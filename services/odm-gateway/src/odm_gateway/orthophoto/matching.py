@@ -8,13 +8,13 @@ all with all, and finds more, since a field has many look-alikes but few of them
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from .cache import Arrays, ArrayCache, content_key, photo_key
+from .cache import ArrayCache, Arrays, content_key, photo_key
 from .parallel import map_threads
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def match_all(
     matches = map_threads(
         match, pairs, options.max_concurrency, lambda share: progress("matching", 30 + 35 * share)
     )
-    return [one for one in matches if len(one.pairs)]
+    overlapping = [one for one in matches if len(one.pairs)]
+    progress("matching", 65.0, f"{len(overlapping)} of {len(pairs)} neighbouring pairs overlap")
+    return overlapping
 
 
 def neighbor_pairs(positions: Floats, neighbors: int) -> list[tuple[int, int]]:
@@ -101,7 +103,7 @@ def match_pair(first: Features, second: Features, focal: float) -> NDArray[np.in
     if len(pairs) < _FEWEST_INLIERS:
         return nothing
     camera = np.diag([focal, focal, 1.0])
-    _, mask = cv2.findEssentialMat(
+    found: tuple[Any, Any] = cv2.findEssentialMat(
         first.points[pairs[:, 0]].astype(np.float64),
         second.points[pairs[:, 1]].astype(np.float64),
         camera,
@@ -109,12 +111,16 @@ def match_pair(first: Features, second: Features, focal: float) -> NDArray[np.in
         prob=0.999,
         threshold=_EPIPOLAR_TOLERANCE,
     )
-    inliers = pairs[mask.ravel() > 0] if mask is not None else nothing
+    inliers = _marked(pairs, found[1])
     return inliers if len(inliers) >= _FEWEST_INLIERS else nothing
 
 
+def _marked(pairs: NDArray[np.int32], mask: NDArray[np.uint8] | None) -> NDArray[np.int32]:
+    return pairs[:0] if mask is None else pairs[mask.ravel() > 0]
+
+
 def _coarse_warp(first: Features, second: Features) -> Floats | None:
-    """Return the homography (3, 3) that lays the first photo over the second, judged by the largest features."""
+    """Return the homography that lays the first photo over the second, judged by the largest features."""
     first_few, second_few = first.descriptors[:_COARSE_FEATURES], second.descriptors[:_COARSE_FEATURES]
     if min(len(first_few), len(second_few)) < _FEWEST_COARSE:
         return None
@@ -122,7 +128,7 @@ def _coarse_warp(first: Features, second: Features) -> Floats | None:
     here, there = first.points[pairs[:, 0]], second.points[pairs[:, 1]]
     if len(here) < _FEWEST_COARSE:
         return None
-    similarity, mask = cv2.estimateAffinePartial2D(
+    found: tuple[Any, Any] = cv2.estimateAffinePartial2D(
         here,
         there,
         method=cv2.RANSAC,
@@ -130,6 +136,7 @@ def _coarse_warp(first: Features, second: Features) -> Floats | None:
         maxIters=2000,
         confidence=0.999,
     )
+    similarity, mask = found
     if similarity is None or mask.sum() < _FEWEST_COARSE:
         return None
     inliers = mask.ravel() > 0
@@ -141,7 +148,7 @@ def _coarse_warp(first: Features, second: Features) -> Floats | None:
 
 
 def _guided(first: Features, second: Features, warp: Floats) -> NDArray[np.int32]:
-    """Compare features cell by cell of the second photo, each with those within reach of where it should be."""
+    """Compare each feature with those of the second photo that lie within reach of where it should be."""
     expected = cv2.perspectiveTransform(first.points[None].astype(np.float64), warp)[0]
     cell = np.floor(expected / _CELL).astype(int)
     visible = np.flatnonzero((np.abs(expected) < 0.5 + _REACH).all(axis=1))

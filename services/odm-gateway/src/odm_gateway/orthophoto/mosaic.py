@@ -30,7 +30,7 @@ TILE_PX: Final = 1024
 _FULL_BYTES: Final = 384 * 2**20
 _SMALL_BYTES: Final = 96 * 2**20
 _LEVEL_BLUR: Final = 5.0
-"""Of the low band, in its pixels: what is smaller than some metres, as a leaning tree, must not blend over."""
+"""Of the low band, in its pixels: what is no wider, as a leaning tree, must not shine through."""
 
 
 @dataclass(frozen=True, slots=True)

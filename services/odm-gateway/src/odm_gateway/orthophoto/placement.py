@@ -1,8 +1,8 @@
 """Where photos lie on a flat ground: one similarity per photo, from matches and GPS.
 
-Plan positions are complex numbers, east + i north; a point of a photo is x - i y, since y points down. A photo
-lays its point p at scale * p + center, with ``scale`` complex: its argument is the heading of the image's right
-side, its modulus the ground metres that the longer side spans. All equations are linear in both unknowns.
+Plan positions are complex numbers, east + i north; a point of a photo is x - i y, since y points down. A
+photo lays its point p at scale * p + center, with ``scale`` complex: its argument is the heading of the
+image's right side, its modulus the ground metres that the longer side spans. All equations are linear.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
@@ -18,13 +19,11 @@ from scipy.sparse.linalg import splu
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from .features import Features
     from .matching import Match
     from .models import Floats
 
-Complexes = NDArray[np.complex128] if TYPE_CHECKING else object
+Complexes = NDArray[np.complex128]
 
 _ROUNDS: Final = 6
 _GPS_WEIGHT: Final = 0.05
@@ -45,7 +44,7 @@ class Placement:
 
 
 def largest_group(photo_count: int, matches: Sequence[Match]) -> tuple[NDArray[np.int64], list[int]]:
-    """Return the indices of the largest set of photos linked by matches, and the sizes of all sets, falling."""
+    """Return which photos make up the largest set linked by matches, and the sizes of all sets, falling."""
     links = csr_matrix(
         (
             np.ones(len(matches)),
@@ -59,7 +58,7 @@ def largest_group(photo_count: int, matches: Sequence[Match]) -> tuple[NDArray[n
 
 
 def place(features: Sequence[Features], matches: Sequence[Match], gps: Floats) -> Placement:
-    """Lay out photos that are all connected by ``matches``; GPS outliers and false matches lose their weight."""
+    """Lay out photos, all connected by ``matches``; outliers among GPS and matches lose their weight."""
     equations = _pair_equations(features, matches)
     anchors = gps[:, 0] + 1j * gps[:, 1]
     pair_weight, gps_weight = np.ones(len(matches)), np.ones(len(anchors))
@@ -84,7 +83,8 @@ class _Equations:
         """Return (pairs,) how far apart the points are laid, metres."""
         one = scales[self.first, None] * self.here + centers[self.first, None]
         two = scales[self.second, None] * self.there + centers[self.second, None]
-        return np.abs(one - two).max(axis=1)
+        apart: Floats = np.abs(one - two).max(axis=1)
+        return apart
 
 
 def _pair_equations(features: Sequence[Features], matches: Sequence[Match]) -> _Equations:

@@ -75,7 +75,6 @@ def reconstruct(
     check_features(features)
     frame = frame_photos(photos)
     matches = match_all(photos, features, frame.gps, work_dir, options, progress)
-    progress("placement", 65.0, f"{len(matches)} pairs of photos overlap")
     everyone = _Group(photos, features, matches, frame)
     connected, sizes = largest_group(len(photos), matches)
     check_group(sizes, len(scan.photos), force=options.force)
@@ -101,6 +100,7 @@ def _unconnected(photos: Sequence[Photo], connected: NDArray[np.int64]) -> list[
 
 
 def _settle(group: _Group, options: EngineOptions, progress: Progress) -> tuple[Settled, Tracks]:
+    progress("placement", 65.0)
     placement = place(group.features, group.matches, group.frame.gps)
     tracks = build_tracks(group.features, group.matches)
     progress("adjustment", 67.0, f"{tracks.count} ground points seen {len(tracks.track)} times")

@@ -69,7 +69,7 @@ def report_pdf(run: Run, preview: NDArray[np.uint8]) -> bytes:
     picture = _picture(preview)
     lines = [
         Text(_MARGIN_PT, PAGE_PT[1] - 55, 18, "Orthophoto report", bold=True),
-        Text(_MARGIN_PT, PAGE_PT[1] - 72, 9, f"Finished {run.finished_at:%Y-%m-%d %H:%M} UTC"),
+        Text(_MARGIN_PT, PAGE_PT[1] - 72, 9, f"Finished {run.finished_at:%Y-%m-%d %H:%M} UTC. North is up."),
     ]
     top_pt = picture.y_pt - 20
     for name, value in facts(run):

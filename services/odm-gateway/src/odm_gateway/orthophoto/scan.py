@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FEWEST_PHOTOS: Final = 3
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+_Camera = tuple[str, str, int, int, float]
 _NO_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -58,23 +59,33 @@ def _when(photo: Photo) -> tuple[datetime, str]:
     return photo.taken_at or _NO_TIME, photo.name
 
 
+def _camera(photo: Photo) -> _Camera:
+    return photo.make, photo.model, photo.width, photo.height, round(photo.focal_ratio, 2)
+
+
 def _commonest_camera(photos: Sequence[Photo]) -> tuple[list[Photo], list[LeftOut]]:
-    """Part the photos by make, model and size: one lens model can describe only one of these groups."""
+    """Part the photos by make, model, size and zoom: one lens model can describe only one of these groups."""
     if not photos:
         return [], []
-    cameras = [(photo.make, photo.model, photo.width, photo.height) for photo in photos]
+    cameras = [_camera(photo) for photo in photos]
     commonest = Counter(cameras).most_common(1)[0][0]
     kept = [photo for photo, camera in zip(photos, cameras, strict=True) if camera == commonest]
     others = [
         LeftOut(
             photo.name,
             "other_camera",
-            f"is {camera[1]} {camera[2]}x{camera[3]}, the block is {commonest[1]} {commonest[2]}x{commonest[3]}",
+            f"comes from {_describe(camera)}, most come from {_describe(commonest)}",
         )
         for photo, camera in zip(photos, cameras, strict=True)
         if camera != commonest
     ]
     return kept, others
+
+
+def _describe(camera: _Camera) -> str:
+    make, model, width, height, focal = camera
+    name = model if model.startswith(make) else f"{make} {model}"
+    return f"{name} ({width} x {height}, focal ratio {focal})"
 
 
 def _check(kept: Sequence[Photo], left_out: Sequence[LeftOut], found: int) -> None:
@@ -84,8 +95,8 @@ def _check(kept: Sequence[Photo], left_out: Sequence[LeftOut], found: int) -> No
     if found >= FEWEST_PHOTOS and lacking >= found - len(kept) - FEWEST_PHOTOS + 1 and lacking:
         raise EngineError(
             "NO_GPS",
-            f"Only {found - lacking} of {found} photos carry a GPS position and at least {FEWEST_PHOTOS} must. "
-            "Use photos with positions, or ODM itself with ground control points.",
+            f"Only {found - lacking} of {found} photos carry a GPS position, and at least {FEWEST_PHOTOS} "
+            "must. Use photos with positions, or ODM itself with ground control points.",
         )
     why = "; ".join(f"{one.name} {one.reason}" for one in left_out[:5])
     raise EngineError(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
-from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import QhullError, cKDTree
 
@@ -19,6 +18,7 @@ from .adjustment import triangulate
 from .bundle import Scene, residuals
 from .camera import rays, to_world
 from .models import EngineError, Surface
+from .triangles import interpolate_linear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,24 +88,23 @@ def build_surface(scene: Scene, points: Floats, image_size: tuple[int, int]) -> 
     west, south, east, north = _extent(scene, points, image_size)
     cell = _cell_m(scene, points, image_size, (east - west) * (north - south))
     columns, rows = max(2, int(np.ceil((east - west) / cell))), max(2, int(np.ceil((north - south) / cell)))
-    grid_x = west + cell * (np.arange(columns) + 0.5)
-    grid_y = north - cell * (np.arange(rows) + 0.5)
-    heights = _interpolate(points, *np.meshgrid(grid_x, grid_y))
+    in_cells = np.column_stack([points[:, 0] - west, north - points[:, 1]]) / cell - 0.5
+    heights = _interpolate(in_cells, points[:, 2], (rows, columns))
     return Surface(_fill(heights), west, north, cell)
 
 
-def _interpolate(points: Floats, grid_x: Floats, grid_y: Floats) -> NDArray[np.float32]:
-    if len(points) < _FEWEST_POINTS:
+def _interpolate(in_cells: Floats, heights: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
+    if len(heights) < _FEWEST_POINTS:
         raise EngineError(
             "UNSTABLE",
-            f"Only {len(points)} ground points could be measured, too few for a surface; the photos may lack "
-            "overlap, detail or sharpness.",
+            f"Only {len(heights)} ground points could be measured, too few for a surface; the photos may "
+            "lack overlap, detail or sharpness.",
         )
     try:
-        linear = LinearNDInterpolator(points[:, :2], points[:, 2])
+        grid = interpolate_linear(in_cells[:, 0], in_cells[:, 1], heights, shape)
     except QhullError as error:
         raise EngineError("UNSTABLE", "All ground points lie on one line: no surface spans them.") from error
-    return np.asarray(linear(grid_x, grid_y), np.float32)
+    return grid.astype(np.float32)
 
 
 def ground_resolution_m(scene: Scene, points: Floats, image_size: tuple[int, int]) -> float:

@@ -1,0 +1,73 @@
+"""kill -9 of the gateway at any moment: one finished task, whole products, one completion."""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from odm_gateway.adapters.local_engine import LocalEngine
+from odm_gateway.domain.tasks import Status, Task
+from odm_gateway.loops import TaskLoop, job_of
+from shared.platform import Platform
+from tests.odm_gateway.test_loops import new_task
+from tests.support.gateway import completions
+from tests.support.gateway_process import scripted_engine, task_loop
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def gateway_process(home: Path) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.support.gateway_process", str(home), "work_slowly", cwd=ROOT
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+async def until(loop: TaskLoop, key: str, reached: str) -> Task:
+    work = loop.engine.work_dir if isinstance(loop.engine, LocalEngine) else Path()
+    for _ in range(400):
+        task = (await loop.tasks.load(key)).body
+        journal = work / job_of(task).name / "project/steps"
+        steps = len(journal.read_text()) if journal.exists() else 0
+        moments = {
+            "begun": task.run > 0, "half done": steps >= 5, "nearly done": steps == 10,
+            "finished": task.status.finished, "tidied": task.status.finished and not task.untidy,
+        }  # fmt: skip
+        if moments[reached]:
+            return task
+        await asyncio.sleep(0.03)
+    raise AssertionError(f"never {reached}: {task}")
+
+
+@pytest.mark.parametrize(
+    "moments", [["begun"], ["half done", "half done", "nearly done"], ["finished"]], ids="-".join
+)
+async def test_a_killed_gateways_task_is_finished_by_its_successor(
+    platform: Platform, moments: list[str]
+) -> None:
+    loop = await task_loop(platform, scripted_engine(platform, "work_slowly"))
+    key = await new_task(loop, str(uuid4()))
+    for moment in moments:
+        async with gateway_process(platform.settings.home):
+            await until(loop, key, moment)
+    async with gateway_process(platform.settings.home):
+        task = await until(loop, key, "tidied")
+    assert task.status is Status.COMPLETED
+    assert [await platform.objects.stat(f"products/{key}/{asset}") is not None for asset in task.assets] == [
+        True
+    ] * 3
+    assert len({event.id for event in await completions(platform)}) == 1
+    console = await loop.console.lines(key, task.run)
+    assert len(console) == len(set(console))

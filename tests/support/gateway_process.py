@@ -1,0 +1,60 @@
+"""A gateway of its own process, with scripted workers and without HTTP, to be killed at any moment.
+
+``python -m tests.support.gateway_process HOME BEHAVIOUR``
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from odm_gateway.adapters.console_log import CONSOLE, ConsoleChunk, ConsoleLog
+from odm_gateway.adapters.local_engine import LocalEngine
+from odm_gateway.domain.tasks import Task
+from odm_gateway.loops import TASKS, TaskLoop
+from odm_gateway.ports import Engine
+from shared.messaging.relay import OutboxRelay
+from shared.platform import Platform
+from shared.state import Collection
+from shared.state.owner import process_owner
+from tests.support import scripted_worker
+from tests.support.gateway import opened_platform
+
+
+def scripted_engine(platform: Platform, behaviour: str) -> LocalEngine:
+    """Return a local engine whose workers follow a script."""
+    command = (sys.executable, str(scripted_worker.__file__), behaviour)
+    return LocalEngine(platform.objects, platform.settings.home / "work", command)
+
+
+async def task_loop(
+    platform: Platform, engine: Engine, *, owner: str = "", lease: timedelta = timedelta(seconds=30)
+) -> TaskLoop:
+    """Return a loop over the tasks of ``platform``."""
+    await platform.store.declare(TASKS, CONSOLE)
+    return TaskLoop(
+        tasks=Collection(platform.store, TASKS, Task),
+        console=ConsoleLog(Collection(platform.store, CONSOLE, ConsoleChunk)),
+        objects=platform.objects,
+        engine=engine,
+        bus=platform.bus("odm-gateway"),
+        owner=owner or process_owner(),
+        lease=lease,
+        at_once=1,
+    )
+
+
+async def run_gateway(home: Path, behaviour: str) -> None:
+    """Work on tasks until killed."""
+    async with opened_platform(home) as platform:
+        loop = await task_loop(platform, scripted_engine(platform, behaviour))
+        relay = OutboxRelay(platform.transport, platform.store, [TASKS.name])
+        async with asyncio.TaskGroup() as group:
+            for work in (loop.run, loop.tidy, relay.run):
+                group.create_task(work())
+
+
+if __name__ == "__main__":
+    asyncio.run(run_gateway(Path(sys.argv[1]), sys.argv[2]))
