@@ -23,9 +23,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def gateway_process(home: Path) -> AsyncIterator[Process]:
+async def gateway_process(home: Path, behaviour: str = "work_slowly") -> AsyncIterator[Process]:
+    """Run a gateway of its own, and kill it at the end of the block."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.gateway_process", str(home), "work_slowly", cwd=ROOT
+        sys.executable, "-m", "tests.support.gateway_process", str(home), behaviour, cwd=ROOT
     )
     try:
         yield process

@@ -63,7 +63,7 @@ async def test_unknown_tasks_are_errors_with_status_200(gateway: GatewayClient, 
     assert (answer.status_code, answer.json()) == (200, {"error": f"{UNKNOWN} not found"})
 
 
-@pytest.mark.parametrize("verb", ["cancel", "remove"])
+@pytest.mark.parametrize("verb", ["cancel", "remove", "restart"])
 async def test_changes_of_unknown_tasks_are_not_done(gateway: GatewayClient, verb: str) -> None:
     answer = await gateway.post(f"/task/{verb}", data={"uuid": UNKNOWN})
     assert answer == {"success": False, "error": f"{UNKNOWN} not found"}

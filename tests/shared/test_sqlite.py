@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ async def test_a_read_sees_every_write_acknowledged_before(database: Database) -
 
 async def test_a_failed_read_does_not_disturb_the_next(database: Database) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
-        await database.read(lambda c: c.execute("SELECT * FROM nothing"))
+        await database.read(lambda c: c.execute("SELECT * FROM absent"))
 
     assert await database.read(numbers) == []
 
@@ -99,19 +100,23 @@ async def test_a_damaged_file_is_told_and_left_as_it_is(tmp_path: Path, content:
     assert path.read_bytes() == content
 
 
+def fill(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE long (x TEXT)")
+    connection.executemany("INSERT INTO long VALUES (?)", [("x" * 1000,)] * 50)
+
+
 async def test_a_file_damaged_inside_is_told_when_that_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     async with open_database(path) as database:
-        await database.write(lambda c: c.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, x TEXT)"))
-        for n in range(50):
-            await database.write(lambda c, n=n: c.execute("INSERT INTO t VALUES (?, ?)", (n, "x" * 1000)))
+        await database.write(fill)
     with path.open("r+b") as file:
         file.seek(8192)
         file.write(os.urandom(30_000))
 
     async with open_database(path) as database:
-        with pytest.raises(DamagedError):
-            await database.read(lambda c: c.execute("SELECT * FROM t").fetchall())
+        for _ in range(2):
+            with pytest.raises(DamagedError):
+                await database.read(lambda c: c.execute("SELECT * FROM long").fetchall())
 
 
 async def test_a_folder_in_the_files_place_is_told(tmp_path: Path) -> None:
@@ -144,14 +149,24 @@ async def test_a_file_locked_for_a_moment_is_waited_for(database: Database) -> N
     assert await database.read(numbers) == [1]
 
 
+def insert_big(row: tuple[int, str], connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO big VALUES (?, ?)", row)
+
+
+async def insert_until_full(database: Database, acknowledged: list[int]) -> None:
+    for number in range(1000):
+        row = (number, "x" * 100_000)
+        await database.write(partial(insert_big, row))
+        acknowledged.append(number)
+
+
 async def test_a_full_disk_is_told_and_loses_nothing(full_disk: Path) -> None:
+    acknowledged: list[int] = []
     async with open_database(full_disk / "a.db") as database:
-        await database.write(lambda c: c.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, x TEXT)"))
-        kept = 0
+        await database.write(lambda c: c.execute("CREATE TABLE big (n INTEGER PRIMARY KEY, x TEXT)"))
         with pytest.raises(StorageFullError, match="free some space"):
-            for kept in range(100):
-                await database.write(
-                    lambda c, n=kept: c.execute("INSERT INTO t VALUES (?, ?)", (n, "x" * 100_000))
-                )
-        assert await database.read(numbers) == list(range(kept))
-    assert kept > 10
+            await insert_until_full(database, acknowledged)
+        rows = await database.read(lambda c: c.execute("SELECT n FROM big ORDER BY n").fetchall())
+
+    assert [row[0] for row in rows] == acknowledged
+    assert len(acknowledged) > 10

@@ -13,9 +13,11 @@ from typing import Any
 import httpx
 
 from odm_gateway.config import EngineKind, Settings
+from odm_gateway.loops import TASKS
 from odm_gateway.main import SUBSCRIPTIONS, create_app
 from shared.events import Event, TaskCompleted
 from shared.messaging.port import Subscription
+from shared.messaging.relay import OutboxRelay
 from shared.platform import Platform, open_platform
 from shared.service import serving
 from shared.settings import PlatformSettings
@@ -39,7 +41,8 @@ async def stage_images(platform: Platform, prefix: str = "staging/flight", count
 
 
 async def completions(platform: Platform) -> list[Event[TaskCompleted]]:
-    """Take every ``task-completed`` that was told so far from the listener's queue."""
+    """Take every ``task-completed`` that was decided so far from the listener's queue."""
+    await OutboxRelay(platform.transport, platform.store, [TASKS.name]).flush()
     told: list[Event[TaskCompleted]] = []
     async with platform.transport.consume(LISTENER.queue, prefetch=10) as deliveries:
         while await platform.transport.depth(LISTENER.queue):

@@ -24,7 +24,9 @@ from tests.support.gateway import opened_platform
 
 
 def scripted_engine(platform: Platform, behaviour: str) -> LocalEngine:
-    """Return a local engine whose workers follow a script."""
+    """Return a local engine whose workers follow a script; ``real``: those of the built-in engine."""
+    if behaviour == "real":
+        return LocalEngine(platform.objects, platform.settings.home / "work")
     command = (sys.executable, str(scripted_worker.__file__), behaviour)
     return LocalEngine(platform.objects, platform.settings.home / "work", command)
 

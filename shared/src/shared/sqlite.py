@@ -11,7 +11,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,7 +78,12 @@ class _Worker:
                 return
 
     def _outcomes(self, connection: sqlite3.Connection, group: list[_Job]) -> list[Any]:
-        outcomes = self._commit(connection, group) if self._writes else _read(connection, group)
+        try:
+            outcomes = _committed(connection, group) if self._writes else _read(connection, group)
+        except Exception as error:  # noqa: BLE001 - handed to all callers: this thread serves the next ones
+            outcomes = [error] * len(group)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         return [
             translated(outcome, self._path) if isinstance(outcome, sqlite3.Error) else outcome
             for outcome in outcomes
@@ -95,16 +100,12 @@ class _Worker:
             group.append(job)
         return False
 
-    def _commit(self, connection: sqlite3.Connection, group: list[_Job]) -> list[Any]:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            outcomes = [_in_savepoint(connection, job.work) for job in group]
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            return [error] * len(group)
-        return outcomes
+
+def _committed(connection: sqlite3.Connection, group: list[_Job]) -> list[Any]:
+    connection.execute("BEGIN IMMEDIATE")
+    outcomes = [_in_savepoint(connection, job.work) for job in group]
+    connection.execute("COMMIT")
+    return outcomes
 
 
 def _in_savepoint(connection: sqlite3.Connection, work: Work[Any]) -> Any:
@@ -128,7 +129,7 @@ def _read(connection: sqlite3.Connection, group: list[_Job]) -> list[Any]:
             outcomes.append(job.work(connection))
         except Exception as error:  # noqa: BLE001 - handed to the caller that it belongs to
             outcomes.append(error)
-    if connection.in_transaction:
+    with suppress(sqlite3.Error):  # of a damaged file; the readers were told
         connection.execute("COMMIT")
     return outcomes
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.errors import InvalidInputError, PermanentError, TransientError
-from shared.messaging.bus import open_bus, open_transport
+from shared.messaging.bus import Bus, open_bus, open_transport
 from shared.messaging.progress import Progress
 from tests.support.events import one_queue
 from tests.support.processes import free_port
@@ -20,7 +21,7 @@ SOON = timedelta(seconds=0.5)
 
 @pytest.mark.parametrize("url", ["redis://localhost", "sqlite://relative.db", "bus.db", ""])
 def test_a_url_of_no_known_kind_is_refused_with_those_that_are(url: str) -> None:
-    with pytest.raises(InvalidInputError, match="amqp://.*sqlite:///"):
+    with pytest.raises(InvalidInputError, match=r"amqp://.*sqlite:///"):
         open_transport(url)
 
 
@@ -67,34 +68,36 @@ def progress(done: int, total: int = 100, stage: str = "stage") -> Progress:
     return Progress(flight_id="f1", stage=stage, done=done, total=total)
 
 
-async def test_progress_is_thinned_out_and_its_last_word_told(tmp_path: Path) -> None:
-    heard: list[int] = []
+@pytest.fixture
+async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
     async with open_bus(f"sqlite://{tmp_path}/bus.db", one_queue(), service="x") as bus:
-        async with bus.transport.hear() as messages:
-            for done in range(101):
-                await bus.progress(progress(done))
-            async with asyncio.timeout(5):
-                while not heard or heard[-1] != 100:
-                    heard.append(Progress.model_validate_json(await anext(messages)).done)
+        yield bus
+
+
+async def test_progress_is_thinned_out_and_its_last_word_told(bus: Bus) -> None:
+    heard: list[int] = []
+    async with bus.transport.hear() as messages, asyncio.timeout(5):
+        for done in range(101):
+            await bus.progress(progress(done))
+        while not heard or heard[-1] != 100:
+            heard.append(Progress.model_validate_json(await anext(messages)).done)
 
     assert heard == [0, 100]
 
 
-async def test_progress_that_was_held_back_is_told_when_nothing_newer_comes(tmp_path: Path) -> None:
-    async with open_bus(f"sqlite://{tmp_path}/bus.db", one_queue(), service="x") as bus:
-        async with bus.transport.hear() as messages, asyncio.timeout(5):
-            for done in (1, 2, 3):
-                await bus.progress(progress(done))
-            told = [Progress.model_validate_json(await anext(messages)).done for _ in range(2)]
+async def test_progress_that_was_held_back_is_told_when_nothing_newer_comes(bus: Bus) -> None:
+    async with bus.transport.hear() as messages, asyncio.timeout(5):
+        for done in (1, 2, 3):
+            await bus.progress(progress(done))
+        told = [Progress.model_validate_json(await anext(messages)).done for _ in range(2)]
 
     assert told == [1, 3]
 
 
-async def test_stages_are_thinned_out_apart(tmp_path: Path) -> None:
-    async with open_bus(f"sqlite://{tmp_path}/bus.db", one_queue(), service="x") as bus:
-        async with bus.transport.hear() as messages, asyncio.timeout(5):
-            await bus.progress(progress(1, stage="stage"))
-            await bus.progress(progress(1, stage="scale"))
-            told = {Progress.model_validate_json(await anext(messages)).stage for _ in range(2)}
+async def test_stages_are_thinned_out_apart(bus: Bus) -> None:
+    async with bus.transport.hear() as messages, asyncio.timeout(5):
+        await bus.progress(progress(1, stage="stage"))
+        await bus.progress(progress(1, stage="scale"))
+        told = {Progress.model_validate_json(await anext(messages)).stage for _ in range(2)}
 
     assert told == {"stage", "scale"}

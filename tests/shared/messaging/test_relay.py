@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -145,21 +144,3 @@ async def test_racing_relays_publish_everything_and_at_most_duplicates(setup: Se
 
     assert set(await setup.told()) == {event.id for event in events}
     assert await setup.waits() == 0
-
-
-async def test_a_relay_goes_on_after_the_bus_was_away(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.messaging.relay.LOOK_EVERY_S", 0.1)
-    locked = sqlite3.connect(setup.path / "bus.db", isolation_level=None)
-    locked.execute("BEGIN IMMEDIATE")
-    async with background(setup.relay.run()):
-        await setup.flights.insert("f1", Flight(), events=[flight_found()])
-        await asyncio.sleep(11)  # longer than SQLite waits for a lock
-        waited = await setup.waits()
-        locked.execute("ROLLBACK")
-        async with asyncio.timeout(15):
-            while await setup.waits():  # noqa: ASYNC110 - it happens in a file
-                await asyncio.sleep(0.05)
-
-    locked.close()
-    assert waited == 1
-    assert len(await setup.told()) == 1

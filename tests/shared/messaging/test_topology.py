@@ -58,14 +58,13 @@ async def test_imported_definitions_are_what_a_service_declares(rabbitmq: Rabbit
 
 async def test_a_queue_of_another_shape_is_left_alone_and_named(rabbitmq: RabbitMQ) -> None:
     wanted = topology()
-    queue = wanted.subscriptions[0].queue
+    rung = retry_queue(wanted.subscriptions[0].queue, wanted.ladder[0])
+    arguments = next(dict(queue.arguments) for queue in declarations(wanted).queues if queue.name == rung)
     async with await aio_pika.connect(rabbitmq.url) as connection, connection.channel() as channel:
-        await channel.declare_queue(queue, durable=True, arguments={"x-queue-type": "classic"})
+        await channel.declare_queue(rung, durable=True, arguments=arguments | {"x-message-ttl": 7000})
 
     async with open_amqp(rabbitmq.url) as transport:
-        with pytest.raises(
-            PermanentError, match=f"x-queue-type.*{queue}.*received.*quorum.*current is.*classic"
-        ):
+        with pytest.raises(PermanentError, match=f"declare queue {rung}: .*x-message-ttl.*'5000'.*'7000'"):
             await transport.declare(wanted)
 
 

@@ -77,14 +77,14 @@ async def test_without_the_lease_the_work_does_not_begin(tasks: Collection[Task]
 async def test_losing_the_lease_stops_the_work(tasks: Collection[Task], loss: str) -> None:
     await tasks.claim({"state": "new"}, owner="me", hold=SHORT)
 
-    with pytest.raises(LeaseLostError):
+    async def work() -> None:
         async with hold(tasks, "1", "me", SHORT), asyncio.timeout(5):
-            if loss == "robbed":
-                await rob(tasks)
-            else:
-                await tasks.delete(await tasks.load("1"))
+            await (rob(tasks) if loss == "robbed" else tasks.delete(await tasks.load("1")))
             await asyncio.sleep(10)
             pytest.fail("the work went on")
+
+    with pytest.raises(LeaseLostError):
+        await work()
     await asyncio.sleep(0)  # the task itself is not cancelled any more
 
 
@@ -93,11 +93,14 @@ async def test_a_store_out_of_reach_ends_the_work_when_the_lease_lapses(
 ) -> None:
     await tasks.claim({"state": "new"}, owner="me", hold=SHORT)
 
+    async def work(other: sqlite3.Connection) -> None:
+        async with hold(tasks, "1", "me", SHORT), asyncio.timeout(5):
+            other.execute("BEGIN IMMEDIATE")
+            await asyncio.sleep(10)
+
     with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
         with pytest.raises(LeaseLostError, match="out of reach"):
-            async with hold(tasks, "1", "me", SHORT), asyncio.timeout(5):
-                other.execute("BEGIN IMMEDIATE")
-                await asyncio.sleep(10)
+            await work(other)
         other.execute("ROLLBACK")
 
 

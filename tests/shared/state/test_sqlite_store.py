@@ -14,8 +14,8 @@ from shared.errors import ConflictError
 from shared.state.open import open_store
 from shared.state.port import Between, CollectionSpec, Index, OneOf, Order, Record, Where
 from shared.state.query import Position, Query
-from shared.state.sql import Condition, behind, matching, table_sql
-from shared.state.sqlite import UNHELD, select_sql
+from shared.state.sql import Condition, Part, matching, parts, select_sql, table_sql
+from shared.state.sqlite import claimable
 
 SPEC = CollectionSpec("flights", (Index(("state", "found_at")), Index(("site.name",), unique=True)))
 
@@ -33,9 +33,8 @@ def plan(connection: sqlite3.Connection, sql: str, condition: Condition, *more: 
     return "; ".join(row[3] for row in rows)
 
 
-def select_plan(connection: sqlite3.Connection, query: Query, condition: Condition) -> str:
-    wanted = matching(query.where) & condition
-    return plan(connection, select_sql(query, wanted), wanted, 10)
+def select_plan(connection: sqlite3.Connection, query: Query, part: Part) -> str:
+    return plan(connection, select_sql(query, part), part.condition, 10)
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -45,17 +44,17 @@ def test_a_sorted_find_reads_one_index_and_sorts_nothing(
 ) -> None:
     query = Query(SPEC, where, Order("found_at", descending))
 
-    for condition in (Condition("TRUE"), *behind(query, Position("2026-05", "id"))):
-        told = select_plan(connection, query, condition)
+    for part in (*parts(query, None), *parts(query, Position("2026-05", "id"))):
+        told = select_plan(connection, query, part)
         assert "USING INDEX flights index state found_at (<expr>=?" in told
         assert "TEMP B-TREE" not in told
 
 
 def test_the_next_page_begins_in_the_index_at_the_cursor(connection: sqlite3.Connection) -> None:
     query = Query(SPEC, {"state": "new"}, Order("found_at"))
-    (condition,) = behind(query, Position("2026-05", "id"))
+    (part,) = parts(query, Position("2026-05", "id"))
 
-    assert "(<expr>=? AND <expr>>?)" in select_plan(connection, query, condition)
+    assert "(<expr>=? AND <expr>>?)" in select_plan(connection, query, part)
 
 
 @pytest.mark.parametrize("where", [{"state": "new"}, {"state": OneOf(("new", "done"))}, {"site.name": "x"}])
@@ -69,7 +68,7 @@ def test_a_count_searches_an_index(connection: sqlite3.Connection, where: Where)
 def test_a_claim_searches_an_index(connection: sqlite3.Connection) -> None:
     query = Query(SPEC, {"state": "new"}, Order("found_at"))
 
-    told = select_plan(connection, query, Condition(UNHELD, (0,)))
+    told = select_plan(connection, query, claimable(query, datetime.now(UTC)))
     assert "SEARCH flights USING INDEX flights index state found_at (<expr>=?)" in told
     assert "TEMP B-TREE" not in told
 

@@ -15,7 +15,7 @@ from odm_gateway.domain.completion import completion
 from odm_gateway.domain.tasks import OPEN, Status, Task, begun, handed_back, tidied
 from odm_gateway.ports import Engine, Job
 from odm_gateway.running import Ending, Run
-from shared.errors import TransientError
+from shared.errors import PermanentError, TransientError
 from shared.messaging.bus import Bus
 from shared.objects.port import ObjectStore
 from shared.state import Change, Collection, CollectionSpec, Document, Index, LeaseLostError, OneOf, Order
@@ -56,7 +56,7 @@ class TaskLoop:
 
     async def run(self) -> None:
         """Work on whatever is queued, for ever; first on what dead predecessors on this host left."""
-        await release_gone(self.tasks, {"status": OPEN_STATUS})
+        await self._take_over()
         async with asyncio.TaskGroup() as workers:
             for number in range(self.at_once):
                 workers.create_task(self._work(), name=f"task worker {number}")
@@ -64,8 +64,10 @@ class TaskLoop:
     async def tidy(self) -> None:
         """Remove what finished tasks left behind, and tasks that nobody wants any more, for ever."""
         while True:
-            with suppress(TransientError):
+            try:
                 await self.tidy_all()
+            except TransientError as error:
+                log.warning("tidy.delayed", error=str(error))
             await asyncio.sleep(TIDY_EVERY_S)
 
     async def tidy_all(self) -> None:
@@ -106,6 +108,12 @@ class TaskLoop:
             with bound_contextvars(task_id=document.body.id, flight_id=flight_id(document.body)):
                 await self._settle(document.id)
 
+    async def _take_over(self) -> None:
+        try:
+            await release_gone(self.tasks, {"status": OPEN_STATUS})
+        except (PermanentError, TransientError) as error:  # then their leases lapse by themselves
+            log.warning("takeover.delayed", error=str(error))
+
     async def _pause(self) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._due.wait(), POLL_S)
@@ -118,7 +126,9 @@ class TaskLoop:
             )
         except TransientError as error:
             log.warning("state.unavailable", error=str(error))
-            return None
+        except PermanentError:  # one unreadable document must not keep the others waiting
+            log.exception("task.unreadable")
+        return None
 
     async def _settle(self, document_id: str) -> None:
         try:
@@ -129,6 +139,8 @@ class TaskLoop:
         except TransientError as error:  # the store itself: the lease lapses and the work goes on from there
             log.warning("task.unrecorded", error=str(error))
             await asyncio.sleep(POLL_S)
+        except PermanentError:
+            log.exception("task.unreadable")
 
     async def _see_through(self, document_id: str) -> None:
         now = datetime.now(UTC)
@@ -172,8 +184,15 @@ class TaskLoop:
             outputs = self.objects.uri(job_of(last).products)
             return Change(last, [completion(last, outputs)], release=True)
 
-        task = (await self.tasks.update(document_id, change, owner=self.owner)).body
-        log.info("task.ended", status=task.status.name.lower(), error=task.error)
+        while True:
+            try:
+                task = (await self.tasks.update(document_id, change, owner=self.owner)).body
+            except TransientError as error:  # a result is worth waiting for while the lease holds
+                log.warning("state.unavailable", error=str(error))
+                await asyncio.sleep(POLL_S)
+            else:
+                log.info("task.ended", status=task.status.name.lower(), error=task.error)
+                return
 
 
 def job_of(task: Task) -> Job:

@@ -18,7 +18,7 @@ from odm_gateway.domain.completion import completion
 from odm_gateway.domain.identity import is_task_uuid
 from odm_gateway.domain.options import OptionTable, parse_submitted
 from odm_gateway.domain.tasks import Task, canceled, removed, task_key
-from odm_gateway.loops import job_of
+from odm_gateway.loops import TASKS, job_of
 from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError, failure, not_done, require_token
 from odm_gateway.wire.bodies import Body, Fields, read_body
 from odm_gateway.wire.downloads import download
@@ -126,6 +126,8 @@ def _images(body: Body, node: Node) -> str:
         key = node.objects.key(url.rstrip("/"))
     except InvalidInputError as error:
         raise RefusedError(f"zipurl must be the URI of images in the object store: {error}") from error
+    if not key:
+        raise RefusedError("zipurl must be the URI of images in the object store, not of the whole store.")
     return key
 
 
@@ -182,8 +184,11 @@ async def list_tasks(node: NodeHere) -> Response:
     found: list[dict[str, str]] = []
     cursor: str | None = None
     while True:
-        page = await node.tasks.find({}, order=Order("inserted_us"), limit=1000, after=cursor)
-        found += [{"uuid": document.body.id} for document in page.items if not document.body.removing]
+        # Unread: thousands of tasks are listed, and only their ids are wanted.
+        page = await node.tasks.store.find(
+            TASKS.name, {}, order=Order("inserted_us"), limit=1000, after=cursor
+        )
+        found += [{"uuid": record.body["id"]} for record in page.records if not record.body["removing"]]
         cursor = page.cursor
         if cursor is None:
             return Json(found)
@@ -252,18 +257,32 @@ async def remove_task(request: Request, node: NodeHere) -> Response:
     return await _change(request, node, removed)
 
 
+@router.post("/task/restart")
+async def restart_task(request: Request, node: NodeHere) -> Response:
+    """Refuse, in NodeODM's words, to process a task again."""
+    task = await _named_task(request, node)
+    return not_done("Task cannot be restarted") if isinstance(task, Task) else task
+
+
 async def _change(request: Request, node: Node, change: Callable[[Task, datetime], Task]) -> Response:
-    uuid = (await read_body(request, multipart=False)).fields.get("uuid")
-    if not isinstance(uuid, str) or not uuid:
-        return failure("uuid param missing.")
+    task = await _named_task(request, node)
+    if isinstance(task, Response):
+        return task
     now = datetime.now(UTC)
-    try:
-        task = await _task(uuid, node)
-    except RefusedError as error:
-        return not_done(str(error))
     await node.tasks.update(task_key(task.id), lambda old: _told(old, change(old, now)))
     node.wake()
     return Json({"success": True})
+
+
+async def _named_task(request: Request, node: Node) -> Task | Response:
+    """Return the task that a body names, or the answer that says why there is none."""
+    uuid = (await read_body(request, multipart=False)).fields.get("uuid")
+    if not isinstance(uuid, str) or not uuid:
+        return failure("uuid param missing.")
+    try:
+        return await _task(uuid, node)
+    except RefusedError as error:
+        return not_done(str(error))
 
 
 def _told(old: Task, new: Task) -> Change[Task]:

@@ -98,7 +98,12 @@ class Run:
         while True:
             await asyncio.wait([listening], timeout=NOTE_EVERY_S)
             is_over = listening.done()  # asked before: what it says while we write must be written, too
-            task = await self._note()
+            try:
+                task = await self._note()
+            except TransientError as error:  # no reason to stop a long run while the lease holds
+                log.warning("state.unavailable", error=str(error))
+                await asyncio.sleep(NOTE_EVERY_S)
+                continue
             if task.cancel_requested:
                 listening.cancel()
                 await asyncio.wait([listening])

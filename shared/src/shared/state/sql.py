@@ -22,6 +22,14 @@ class Condition:
         return Condition(f"{self.sql} AND {other.sql}", self.values + other.values)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Documents that one index scan finds, and their order."""
+
+    condition: Condition
+    order: str
+
+
 def table_sql(spec: CollectionSpec) -> Iterator[str]:
     """Yield the statements that make what is missing of a collection."""
     table = spec.name
@@ -76,29 +84,39 @@ def _holds(field: str, wanted: Scalar | OneOf | Between) -> Condition:
             return Condition(f"{field} = ?", (scalar,))
 
 
-def order_by(query: Query) -> str:
-    """Return the ORDER BY clause; documents without the field sort before all others."""
-    direction = "DESC" if query.order.descending else "ASC"
-    field = expression(query.order.field)
-    return f"ORDER BY id {direction}" if field == "id" else f"ORDER BY {field} {direction}, id {direction}"
+def select_sql(query: Query, part: Part) -> str:
+    """Return the statement that reads the first documents of a part of ``query``."""
+    return (
+        f'SELECT {COLUMNS} FROM "{query.spec.name}" WHERE {part.condition.sql} ORDER BY {part.order} LIMIT ?'  # noqa: S608 - checked names
+    )
 
 
-def behind(query: Query, position: Position | None) -> list[Condition]:
-    """Return conditions of what follows ``position``, to be asked one after the other.
+def parts(query: Query, position: Position | None) -> list[Part]:
+    """Return what follows ``position``, in parts to be read one after the other.
 
-    They are apart because one condition for both, documents with and without the field, would make SQLite
-    read the index from its beginning.
+    Documents without the sort field come before all others. They are a part of their own, because one
+    condition for both would make SQLite read the index from its beginning.
     """
+    direction = "DESC" if query.order.descending else "ASC"
+    field, wanted, by_id = expression(query.order.field), matching(query.where), f"id {direction}"
+    by_field = by_id if field == "id" else f"{field} {direction}, id {direction}"
     if position is None:
-        return [Condition("TRUE")]
-    field, sign = expression(query.order.field), "<" if query.order.descending else ">"
+        return [Part(wanted, by_field)]
+    sign = "<" if query.order.descending else ">"
     behind_id = Condition(f"id {sign} ?", (position.id,))
     if field == "id":
-        return [behind_id]
-    missing, present = Condition(f"{field} IS NULL"), Condition(f"{field} IS NOT NULL")
-    if position.value is None:
-        return [missing & behind_id] if query.order.descending else [missing & behind_id, present]
-    value = position.value
-    same_or_behind = Condition(f"{field} {sign}= ?", (value,))
-    strictly = Condition(f"({field} {sign} ? OR id {sign} ?)", (value, position.id))
-    return [same_or_behind & strictly, missing] if query.order.descending else [same_or_behind & strictly]
+        return [Part(wanted & behind_id, by_id)]
+    missing, value = wanted & Condition(f"{field} IS NULL"), position.value
+    if value is None:
+        here, rest = (
+            Part(missing & behind_id, by_id),
+            Part(wanted & Condition(f"{field} IS NOT NULL"), by_field),
+        )
+    else:
+        reached = Condition(
+            f"{field} {sign}= ? AND ({field} {sign} ? OR id {sign} ?)", (value, value, position.id)
+        )
+        here, rest = Part(wanted & reached, by_field), Part(missing, by_id)
+    required = query.where.get(query.order.field or "", Between()) != Between()
+    more = (value is None) != query.order.descending and not required
+    return [here, rest] if more else [here]

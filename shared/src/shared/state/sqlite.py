@@ -38,7 +38,7 @@ from shared.state.query import (
     from_us,
     to_us,
 )
-from shared.state.sql import COLUMNS, Condition, behind, matching, order_by, table_sql
+from shared.state.sql import COLUMNS, Condition, Part, matching, parts, select_sql, table_sql
 
 UNHELD = "(lease_until IS NULL OR lease_until <= ?)"
 
@@ -233,27 +233,26 @@ def _rows(
     connection: sqlite3.Connection, query: Query, start: Position | None, limit: int
 ) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
-    for condition in behind(query, start):
+    for part in parts(query, start):
         if len(rows) < limit:
-            rows += _select(connection, query, matching(query.where) & condition, limit - len(rows))
+            rows += _select(connection, query, part, limit - len(rows))
     return rows
 
 
 def _select(
-    connection: sqlite3.Connection, query: Query, condition: Condition, limit: int
+    connection: sqlite3.Connection, query: Query, part: Part, limit: int
 ) -> Iterator[tuple[Any, ...]]:
-    sql = select_sql(query, condition)
-    return connection.execute(sql, (*condition.values, limit))
+    return connection.execute(select_sql(query, part), (*part.condition.values, limit))
 
 
-def select_sql(query: Query, condition: Condition) -> str:
-    """Return the statement that reads the first documents of ``query`` for which ``condition`` holds."""
-    return f'SELECT {COLUMNS} FROM "{query.spec.name}" WHERE {condition.sql} {order_by(query)} LIMIT ?'  # noqa: S608
+def claimable(query: Query, now: datetime) -> Part:
+    """Return the documents of ``query`` that nobody holds at ``now``."""
+    (part,) = parts(query, None)
+    return replace(part, condition=part.condition & Condition(UNHELD, (to_us(now),)))
 
 
 def _claim(connection: sqlite3.Connection, query: Query, claim: Claim) -> Record | None:
-    unheld = matching(query.where) & Condition(UNHELD, (to_us(claim.now),))
-    row = next(iter(_select(connection, query, unheld, 1)), None)
+    row = next(iter(_select(connection, query, claimable(query, claim.now), 1)), None)
     if row is None:
         return None
     found = _record(row)

@@ -85,7 +85,7 @@ class WorkerProcess:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WITHIN_S):
                 # wait() would also wait for children that hold the pipe.
-                while self._process.returncode is None:
+                while self._process.returncode is None:  # noqa: ASYNC110 - see above
                     await asyncio.sleep(STOP_POLL_S)
         _signal_group(self._process.pid, signal.SIGKILL)
         await asyncio.wait([draining])

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from .camera import cross_matrix
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .bundle import Scene
     from .models import Floats
+
+    Fit = Callable[[Floats, Floats, Floats], tuple[float, Floats, Floats]]
 
 _ROUNDS: Final = 5
 _STRIP_SHARE: Final = 0.15
@@ -26,7 +32,7 @@ def align(scene: Scene, gps: Floats, *, vertical: bool) -> Scene:
     spread = np.linalg.svd(gps[:, :2] - gps[:, :2].mean(axis=0), compute_uv=False) / np.sqrt(len(gps))
     if not vertical or spread[1] < _STRIP_SHARE * abs(height):
         return _align_plan(_plumb(scene), gps, vertical=vertical)
-    return _transform(scene, *_robust_similarity(scene.positions, gps))
+    return _transform(scene, *_reweighted(fit_similarity_3d, scene.positions, gps))
 
 
 def _plumb(scene: Scene) -> Scene:
@@ -35,26 +41,38 @@ def _plumb(scene: Scene) -> Scene:
     axis /= np.linalg.norm(axis)
     down = np.array([0.0, 0.0, -1.0])
     cross = np.cross(axis, down)
-    skew = np.cross(np.eye(3), -cross)
+    skew = cross_matrix(cross[None])[0]
     turn = np.eye(3) + skew + skew @ skew / (1 + axis @ down)
     return _transform(scene, 1.0, turn, np.zeros(3))
 
 
 def _align_plan(scene: Scene, gps: Floats, *, vertical: bool) -> Scene:
+    """Fit the plan only: turn about the vertical, scale and shift."""
     flat = np.array([1.0, 1.0, 0.0])
-    scale, turn, shift = _robust_similarity(scene.positions * flat, np.nan_to_num(gps) * flat)
-    if vertical:
-        shift[2] = np.median(gps[:, 2] - scale * scene.positions[:, 2])
-    else:
-        shift[2] = (1 - scale) * np.median(scene.positions[:, 2])
+    source, target = scene.positions * flat, np.nan_to_num(gps) * flat
+    scale, turn, shift = _reweighted(_fit_plan, source, target)
+    levels = gps[:, 2] if vertical else scene.positions[:, 2]
+    shift[2] = np.median(levels - scale * scene.positions[:, 2])
     return _transform(scene, scale, turn, shift)
 
 
-def _robust_similarity(source: Floats, target: Floats) -> tuple[float, Floats, Floats]:
+def _fit_plan(source: Floats, target: Floats, weights: Floats) -> tuple[float, Floats, Floats]:
+    share = weights / weights.sum()
+    source_mean, target_mean = share @ source, share @ target
+    here = (source - source_mean) @ [1, 1j, 0]
+    there = (target - target_mean) @ [1, 1j, 0]
+    factor = np.sum(share * here.conj() * there) / max(float(np.sum(share * np.abs(here) ** 2)), 1e-12)
+    scale = float(np.abs(factor))
+    cosine, sine = factor.real / scale, factor.imag / scale
+    turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    return scale, turn, target_mean - scale * turn @ source_mean
+
+
+def _reweighted(fit: Fit, source: Floats, target: Floats) -> tuple[float, Floats, Floats]:
     """Return scale, rotation and shift of ``source`` onto ``target``, reweighted against outliers."""
     weights = np.ones(len(source))
     for _ in range(_ROUNDS):
-        scale, turn, shift = fit_similarity_3d(source, target, weights)
+        scale, turn, shift = fit(source, target, weights)
         distance = np.linalg.norm(scale * source @ turn.T + shift - target, axis=1)
         typical = max(float(np.median(distance)), 1e-6)
         weights = 1 / (1 + (distance / (2 * typical)) ** 2)

@@ -41,7 +41,8 @@ class ArrayCache:
     def load(self, key: str) -> Arrays | None:
         """Return what was stored under ``key``; an unreadable file counts as absent."""
         try:
-            with np.load(self._folder / f"{key}.npz") as stored:
+            # Opened here: numpy forgets to close what turns out to be no archive.
+            with (self._folder / f"{key}.npz").open("rb") as file, np.load(file) as stored:
                 return {name: stored[name] for name in stored.files}
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             return None

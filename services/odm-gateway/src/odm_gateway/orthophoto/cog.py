@@ -100,7 +100,7 @@ def _unmultiplied(tile: Rgba) -> Rgba:
     part = (alpha > 0) & (alpha < 255)  # noqa: PLR2004 - opaque
     if not part.any():
         return tile
-    scaled = np.minimum(tile[:, :, :3] * (255 / np.maximum(alpha, 1)), 255).astype(np.uint8)
+    scaled = np.rint(np.minimum(tile[:, :, :3] * (255 / np.maximum(alpha, 1)), 255)).astype(np.uint8)
     return np.concatenate([np.where(part, scaled, tile[:, :, :3]), alpha], axis=2)
 
 

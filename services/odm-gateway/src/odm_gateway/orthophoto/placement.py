@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 Complexes = NDArray[np.complex128]
 
 _ROUNDS: Final = 6
-_GPS_WEIGHT: Final = 0.05
-"""Against a pair: enough to anchor the block, too little to bend it."""
+_GPS_WEIGHT: Final = 0.5
+"""Against a pair. With less the block shrinks, since a smaller one has smaller residuals; more bends it."""
 _MAD_TO_SIGMA: Final = 1.4826
 
 

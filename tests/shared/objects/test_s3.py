@@ -1,0 +1,207 @@
+"""What only the store in S3 does: parts, servers that are away, buckets that are not there."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from pydantic import SecretStr
+
+from shared.errors import NotFoundError, PermanentError, TransientError
+from shared.objects.open import open_objects
+from shared.objects.port import ContentError, ObjectStore
+from shared.objects.s3_client import Server, s3_client
+from shared.objects.s3_upload import Upload, copy_parts, multipart
+from tests.support.processes import free_port
+from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
+
+LARGE = os.urandom(40 << 20)
+
+
+@pytest.fixture
+async def client(s3: S3Server) -> AsyncIterator[Any]:
+    async with s3_client(Server(s3.endpoint_url, REGION, ACCESS_KEY, SECRET_KEY)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    return s3.new_bucket()
+
+
+@pytest.fixture
+async def objects(s3: S3Server, bucket: str) -> AsyncIterator[ObjectStore]:
+    async with open_objects(
+        f"s3://{bucket}/in",
+        endpoint_url=s3.endpoint_url,
+        region=REGION,
+        access_key=ACCESS_KEY,
+        secret_key=SECRET_KEY,
+    ) as opened:
+        yield opened
+
+
+async def stream(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 3 << 20):
+        yield content[start : start + (3 << 20)]
+
+
+async def uploads_left(client: Any, bucket: str) -> list[Any]:
+    answer = await client.list_multipart_uploads(Bucket=bucket)
+    return list(answer.get("Uploads", []))
+
+
+async def test_the_hash_of_a_long_stream_is_kept(objects: ObjectStore) -> None:
+    put = await objects.put("k", stream(LARGE), content_type="image/tiff", metadata={"a": "1"})
+
+    assert put == await objects.stat("k")
+    assert put.sha256 == hashlib.sha256(LARGE).hexdigest()
+    assert (put.content_type, put.metadata, put.size_bytes) == ("image/tiff", {"a": "1"}, len(LARGE))
+
+
+async def test_a_failed_upload_leaves_no_parts(objects: ObjectStore, client: Any, bucket: str) -> None:
+    with pytest.raises(ContentError):
+        await objects.put("k", stream(LARGE), sha256="0" * 64)
+
+    assert await uploads_left(client, bucket) == []
+
+
+async def test_a_cancelled_upload_leaves_no_parts(objects: ObjectStore, client: Any, bucket: str) -> None:
+    begun = asyncio.Event()
+
+    async def waiting() -> AsyncIterator[bytes]:
+        yield LARGE
+        begun.set()
+        await asyncio.sleep(60)
+
+    putting = asyncio.create_task(objects.put("k", waiting()))
+    await begun.wait()
+    putting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    assert await uploads_left(client, bucket) == []
+
+
+async def test_a_large_object_is_copied_in_parts(objects: ObjectStore, client: Any, bucket: str) -> None:
+    await objects.put("k", LARGE)
+    source, upload = {"Bucket": bucket, "Key": "in/k"}, Upload(client, {"Bucket": bucket, "Key": "in/copy"})
+
+    await multipart(
+        upload, {}, lambda upload_id: copy_parts(upload, upload_id, source, len(LARGE), part_bytes=16 << 20)
+    )
+
+    assert await objects.read("copy") == LARGE
+
+
+async def test_objects_of_others_are_read_without_a_hash(
+    objects: ObjectStore, client: Any, bucket: str
+) -> None:
+    await client.put_object(Bucket=bucket, Key="in/theirs", Body=b"content")
+    await client.put_object(Bucket=bucket, Key="in/folder/", Body=b"")
+    await client.put_object(Bucket=bucket, Key="elsewhere", Body=b"")
+
+    assert [(item.key, item.sha256) async for item in objects.list()] == [("theirs", None)]
+    assert await objects.read("theirs") == b"content"
+    same = await objects.put("theirs", b"content", create_only=True)
+    assert same.sha256 == hashlib.sha256(b"content").hexdigest()
+
+
+async def test_a_damaged_object_is_not_downloaded(
+    objects: ObjectStore, client: Any, bucket: str, tmp_path: Any
+) -> None:
+    metadata = {"sha256": hashlib.sha256(b"content").hexdigest()}
+    await client.put_object(Bucket=bucket, Key="in/k", Body=b"cOntent", Metadata=metadata)
+
+    with pytest.raises(ContentError):
+        await objects.download("k", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_signed_url_can_be_read_by_anybody(objects: ObjectStore) -> None:
+    await objects.put("a b/ü", b"content")
+    url = await objects.presign("a b/ü", expires=timedelta(minutes=1))
+
+    assert await asyncio.to_thread(lambda: urlopen(url, timeout=10).read()) == b"content"
+
+
+async def test_a_missing_bucket_is_told(s3: S3Server) -> None:
+    async with open_objects(
+        "s3://absent", endpoint_url=s3.endpoint_url, region=REGION, access_key="x", secret_key=SecretStr("y")
+    ) as objects:
+        with pytest.raises(PermanentError, match="no such bucket"):
+            await objects.put("k", b"x")
+        with pytest.raises(PermanentError, match="no such bucket"):
+            await objects.ping()
+        with pytest.raises((PermanentError, NotFoundError)):
+            await objects.read("k")
+
+
+async def test_a_server_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    async with open_objects(
+        "s3://bucket",
+        endpoint_url=f"http://127.0.0.1:{free_port()}",
+        region=REGION,
+        access_key="x",
+        secret_key=SecretStr("y"),
+    ) as objects:
+        with pytest.raises(TransientError, match="out of reach"):
+            await objects.ping()
+
+
+class Answering:
+    """An HTTP server that answers every request alike, and may break off."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request and hang up."""
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(self._answer)
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+
+def xml(status: str, code: str) -> bytes:
+    body = f"<Error><Code>{code}</Code><Message>told</Message></Error>"
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+TRUNCATED = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nETag: x\r\nLast-Modified: Fri, 20 Nov 2026 12:00:00 GMT\r\n\r\nabc"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "told"),
+    [
+        (xml("403 Forbidden", "AccessDenied"), PermanentError, "check access key"),
+        (xml("404 Not Found", "NoSuchKey"), NotFoundError, "no object"),
+        (xml("503 Slow Down", "SlowDown"), TransientError, "busy"),
+        (xml("500 Internal", "InternalError"), TransientError, "busy or broken"),
+        (xml("507 Insufficient", "XMinioStorageFull"), TransientError, "no space left"),
+        (TRUNCATED, TransientError, "out of reach"),
+    ],
+    ids=["403", "404", "503", "500", "507", "truncated"],
+)
+async def test_what_the_server_answers_is_told(answer: bytes, error: type[Exception], told: str) -> None:
+    server = await asyncio.start_server(Answering(answer).serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        open_objects(
+            "s3://bucket",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            region=REGION,
+            access_key="x",
+            secret_key=SecretStr("y"),
+        ) as objects,
+    ):
+        with pytest.raises(error, match=told):
+            await objects.read("k")
