@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from shared.objects.signing import Signer
 from shared.state.open import open_store
 from shared.state.port import Store
 from tests.support.mongo import REAL_SERVER, new_database
-from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
+from tests.support.s3 import S3Server
 
 STORES = ["sqlite", "nx-27017", *(["mongodb"] if REAL_SERVER else [])]
 
@@ -41,17 +42,12 @@ async def store(store_url: str) -> AsyncIterator[Store]:
 @pytest.fixture(params=["file", "s3"])
 async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ObjectStore]:
     """Open an empty object store."""
+    opening: AbstractAsyncContextManager[ObjectStore]
     if request.param == "file":
         signer = Signer("http://127.0.0.1/objects", SecretStr("secret"))
         opening = open_objects(f"file://{tmp_path}/objects%20here", signer=signer)
     else:
         server: S3Server = request.getfixturevalue("s3")
-        opening = open_objects(
-            f"s3://{server.new_bucket()}/a/prefix",
-            endpoint_url=server.endpoint_url,
-            region=REGION,
-            access_key=ACCESS_KEY,
-            secret_key=SECRET_KEY,
-        )
+        opening = server.open(server.new_bucket(), "a/prefix")
     async with opening as store:
         yield store

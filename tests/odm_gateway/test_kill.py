@@ -23,10 +23,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def gateway_process(home: Path, behaviour: str = "work_slowly") -> AsyncIterator[Process]:
+async def gateway_process(
+    home: Path, behaviour: str = "work_slowly", *, lease_s: float = 30
+) -> AsyncIterator[Process]:
     """Run a gateway of its own, and kill it at the end of the block."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.gateway_process", str(home), behaviour, cwd=ROOT
+        sys.executable, "-m", "tests.support.gateway_process", str(home), behaviour, str(lease_s), cwd=ROOT
     )
     try:
         yield process
@@ -38,7 +40,7 @@ async def gateway_process(home: Path, behaviour: str = "work_slowly") -> AsyncIt
 
 async def until(loop: TaskLoop, key: str, reached: str) -> Task:
     work = loop.engine.work_dir if isinstance(loop.engine, LocalEngine) else Path()
-    for _ in range(400):
+    for _ in range(2000):
         task = (await loop.tasks.load(key)).body
         journal = work / job_of(task).name / "project/steps"
         steps = len(journal.read_text()) if journal.exists() else 0
@@ -72,3 +74,18 @@ async def test_a_killed_gateways_task_is_finished_by_its_successor(
     assert len({event.id for event in await completions(platform)}) == 1
     console = await loop.console.lines(key, task.run)
     assert len(console) == len(set(console))
+
+
+async def test_a_gateway_that_froze_does_not_spoil_its_successors_work(platform: Platform) -> None:
+    loop = await task_loop(platform, scripted_engine(platform, "work_slowly"))
+    key = await new_task(loop, str(uuid4()))
+    async with gateway_process(platform.settings.home, lease_s=2) as frozen:
+        await until(loop, key, "half done")
+        frozen.send_signal(signal.SIGSTOP)
+        async with gateway_process(platform.settings.home, lease_s=2):
+            task = await until(loop, key, "finished")
+            frozen.send_signal(signal.SIGCONT)
+            await asyncio.sleep(1)
+    after = (await loop.tasks.load(key)).body
+    assert (task.status, task.crashes, after.run) == (Status.COMPLETED, 1, task.run)
+    assert len({event.id for event in await completions(platform)}) == 1

@@ -44,7 +44,7 @@ async def working(loop: TaskLoop) -> AsyncIterator[None]:
 
 
 async def progressed(loop: TaskLoop, key: str) -> None:
-    for _ in range(400):
+    for _ in range(2000):
         if (await loop.tasks.load(key)).body.progress >= 10:
             return
         await asyncio.sleep(0.02)
@@ -52,7 +52,7 @@ async def progressed(loop: TaskLoop, key: str) -> None:
 
 
 async def ended(loop: TaskLoop, key: str) -> Task:
-    for _ in range(400):
+    for _ in range(2000):
         if (task := (await loop.tasks.load(key)).body).status.finished:
             return task
         await asyncio.sleep(0.02)

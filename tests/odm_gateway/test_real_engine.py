@@ -43,7 +43,7 @@ async def staged_flight(platform: Platform, folder: Path, photos: int = 6) -> Ev
 
 async def listed_task(gateway: GatewayClient) -> str:
     """Return the id of the only task, once there is one."""
-    for _ in range(100):
+    for _ in range(1000):
         if tasks := await gateway.get("/task/list"):
             return str(tasks[0]["uuid"])
         await asyncio.sleep(0.05)

@@ -24,6 +24,11 @@ async def test_info_has_the_types_that_clients_decode(gateway: GatewayClient) ->
     assert info["maxImages"] is None
 
 
+async def test_clients_can_ask_to_be_refused(gateway: GatewayClient) -> None:
+    answer = await gateway.http.get("/info?_debugUnauthorized=1")
+    assert (answer.status_code, answer.content) == (401, b"")
+
+
 async def test_json_is_marked_as_express_marks_it(gateway: GatewayClient) -> None:
     answer = await gateway.http.get("/info")
     assert answer.headers["content-type"] == "application/json; charset=utf-8"

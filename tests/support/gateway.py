@@ -73,7 +73,7 @@ class GatewayClient:
         answer = await self.post("/task/new", data={"zipurl": zipurl, **fields})
         return str(answer["uuid"])
 
-    async def finished(self, uuid: str, *, within_s: float = 15) -> Any:
+    async def finished(self, uuid: str, *, within_s: float = 60) -> Any:
         """Return a task's info once it is at its end."""
         deadline = time.monotonic() + within_s
         while (info := await self.get(f"/task/{uuid}/info"))["status"]["code"] < FAILED:

@@ -1,6 +1,6 @@
 """A gateway of its own process, with scripted workers and without HTTP, to be killed at any moment.
 
-``python -m tests.support.gateway_process HOME BEHAVIOUR``
+``python -m tests.support.gateway_process HOME BEHAVIOUR LEASE_S``
 """
 
 from __future__ import annotations
@@ -48,10 +48,12 @@ async def task_loop(
     )
 
 
-async def run_gateway(home: Path, behaviour: str) -> None:
+async def run_gateway(home: Path, behaviour: str, lease_s: float) -> None:
     """Work on tasks until killed."""
     async with opened_platform(home) as platform:
-        loop = await task_loop(platform, scripted_engine(platform, behaviour))
+        loop = await task_loop(
+            platform, scripted_engine(platform, behaviour), lease=timedelta(seconds=lease_s)
+        )
         relay = OutboxRelay(platform.transport, platform.store, [TASKS.name])
         async with asyncio.TaskGroup() as group:
             for work in (loop.run, loop.tidy, relay.run):
@@ -59,4 +61,4 @@ async def run_gateway(home: Path, behaviour: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run_gateway(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(run_gateway(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])))

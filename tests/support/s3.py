@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -12,6 +12,8 @@ from uuid import uuid4
 
 from pydantic import SecretStr
 
+from shared.objects.open import open_objects
+from shared.objects.port import ObjectStore
 from tests.support.processes import free_port, running
 
 ACCESS_KEY = "test-user"
@@ -21,9 +23,19 @@ REGION = "us-east-1"
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server."""
+    """A running server, or one that should be."""
 
     endpoint_url: str
+
+    def open(self, bucket: str, prefix: str = "") -> AbstractAsyncContextManager[ObjectStore]:
+        """Open an object store."""
+        return open_objects(
+            f"s3://{bucket}/{prefix}",
+            endpoint_url=self.endpoint_url,
+            region=REGION,
+            access_key=ACCESS_KEY,
+            secret_key=SECRET_KEY,
+        )
 
     def new_bucket(self) -> str:
         """Make a bucket and return its name."""

@@ -76,6 +76,11 @@ def refuse(_images: Path, _project: Path) -> int:
     return 1
 
 
+def run_out_of_memory(_images: Path, _project: Path) -> int:
+    say(type="failed", code="BUG", message="MemoryError: Unable to allocate 9 GiB")
+    return 2
+
+
 def break_down(_images: Path, _project: Path) -> int:
     return 2
 
@@ -118,6 +123,7 @@ BEHAVIOURS = {
     "die_once": die_once,
     "refuse": refuse,
     "break_down": break_down,
+    "run_out_of_memory": run_out_of_memory,
     "make_noise": make_noise,
     "wait": wait,
     "work_slowly": work_slowly,

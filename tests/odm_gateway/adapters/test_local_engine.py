@@ -71,6 +71,12 @@ async def test_a_refusal_reaches_the_user_word_by_word(platform: Platform) -> No
     assert (await events_of(engine(platform, "refuse")))[-1] == Failed("None of the 3 photos has a position.")
 
 
+async def test_running_out_of_memory_is_said_in_nodeodms_words(platform: Platform) -> None:
+    await stage_images(platform)
+    [*_, last] = await events_of(engine(platform, "run_out_of_memory"))
+    assert last == Failed("Not enough memory: MemoryError: Unable to allocate 9 GiB")
+
+
 async def test_a_bug_is_not_tried_again(platform: Platform) -> None:
     await stage_images(platform)
     broken = engine(platform, "break_down")

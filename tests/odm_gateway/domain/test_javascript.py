@@ -1,6 +1,8 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from odm_gateway.domain import javascript
 
@@ -45,3 +47,20 @@ def test_slices_begin_where_javascript_begins_them(start: str | None, first: int
 )  # fmt: skip
 def test_values_are_written_as_javascript_writes_them(value: object, text: str) -> None:
     assert javascript.text(value) == text
+
+
+@given(st.text() | st.from_regex(r"[+-]?(0x)?[0-9a-f]+(\.[0-9]*)?(e[+-]?[0-9]+)?"))
+def test_no_text_is_too_strange_to_be_a_number(text: str) -> None:
+    assert isinstance(javascript.parse_int(text) + javascript.parse_float(text), int | float)
+    assert 0 <= javascript.first_index(7, text) <= 7
+
+
+def test_numbers_beyond_a_double_are_infinite() -> None:
+    assert javascript.parse_int("9" * 5000) == math.inf
+    assert javascript.first_index(7, "0x" + "f" * 5000) == 7
+
+
+@pytest.mark.parametrize("written", ["[" * 100_000, '"\\ud800"', "[NaN]", "", "{"])
+def test_what_cannot_be_stored_is_no_json(written: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        javascript.parse_json(written)

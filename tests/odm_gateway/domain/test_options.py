@@ -3,6 +3,8 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from odm_gateway.domain.options import OptionRow, OptionTable, parse_submitted
 from shared.errors import InvalidInputError
@@ -123,3 +125,21 @@ def test_what_is_no_list_of_options_counts_as_empty(raw: object) -> None:
 def test_options_that_are_no_json_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="no JSON"):
         parse_submitted("[{")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20), st.lists, max_leaves=3
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries({"name": st.sampled_from([row["name"] for row in TABLE.rows]), "value": VALUES})
+    )
+)
+def test_any_value_is_either_taken_or_refused_by_name(asked: list[dict[str, Any]]) -> None:
+    try:
+        taken = {option.name for option in TABLE.validated(asked)}
+    except InvalidInputError as error:
+        taken = {fault["name"] for fault in json.loads(str(error))}
+    assert taken <= {option["name"] for option in asked}

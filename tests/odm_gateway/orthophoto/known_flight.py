@@ -72,7 +72,7 @@ def observe(scene: Scene, noise: Floats) -> tuple[Tracks, NDArray[np.int64]]:
 
 
 def _as_matches(tracks: Tracks, photos: int) -> tuple[list[Features], list[Match]]:
-    """Return the observations as if they had been matched: feature numbers are places in each photo's list."""
+    """Return the observations as if they had been matched."""
     rows = [np.flatnonzero(tracks.photo == photo) for photo in range(photos)]
     blank = np.zeros((0, 128), np.uint8)
     features = [

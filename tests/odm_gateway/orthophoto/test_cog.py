@@ -77,7 +77,7 @@ def test_given_a_transparent_neighbour_when_shrunk_then_the_edge_keeps_its_colou
     small = read_rgba(tmp_path / "map.tif", 450)
 
     assert small.shape[1] == 401
-    assert np.abs(small[small[:, :, 3] > 0, :3].astype(int) - (200, 100, 50)).max() <= 2
+    assert np.abs(small[small[:, :, 3] > 100, :3].astype(int) - (200, 100, 50)).max() <= 2
 
 
 def test_given_a_failure_while_drawing_then_nothing_is_left(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from odm_gateway.orthophoto.console import Console
 from odm_gateway.orthophoto.engine import Outcome, publish, run
 from odm_gateway.orthophoto.models import CanceledError, EngineError
 from odm_gateway.orthophoto.options import EngineOptions
+from odm_gateway.orthophoto.space import full_disk_refused
 from tests.support.scene import Scene, photographed
 
 if TYPE_CHECKING:
@@ -136,6 +137,13 @@ def test_given_a_full_disk_when_run_then_both_numbers_are_named(
 
     assert caught.value.code == "NO_SPACE"
     assert not (tmp_path / "all.zip").exists()
+
+
+def test_given_a_disk_that_fills_up_when_written_to_then_the_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="filled up") as caught, full_disk_refused(tmp_path):
+        Path("/dev/full").write_text("one byte more")
+
+    assert caught.value.code == "NO_SPACE"
 
 
 def test_given_no_folder_when_run_then_the_refusal_names_it(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from shared.messaging.background import background
 from shared.messaging.bus import Bus, open_bus
 from shared.messaging.port import EXCHANGE, UNROUTED_QUEUE, Message, UnroutableError
 from shared.messaging.relay import OutboxRelay
-from shared.messaging.topology import DELIVERY_LIMIT, declarations, retry_queue
+from shared.messaging.topology import DELIVERY_LIMIT, retry_queue
 from tests.support.events import SHORT_LADDER, flight_found, one_queue
 from tests.support.inboxed import FLIGHTS, Flight, Flights, count, found, open_flights
 from tests.support.rabbitmq import RabbitMQ
@@ -32,8 +32,8 @@ async def bus(rabbitmq: RabbitMQ) -> AsyncIterator[Bus]:
     async with open_bus(rabbitmq.url, one_queue(service), service=service) as bus:
         yield bus
     async with await aio_pika.connect(rabbitmq.url) as connection, connection.channel() as channel:
-        for queue in declarations(bus.topology).queues[1:]:
-            await channel.queue_delete(queue.name)
+        queue = await channel.get_queue(work_queue(bus), ensure=False)
+        await queue.unbind(EXCHANGE, FlightFound.type)
 
 
 @pytest.fixture

@@ -20,9 +20,17 @@ SOON = timedelta(seconds=0.5)
 
 
 @pytest.mark.parametrize("url", ["redis://localhost", "sqlite://relative.db", "bus.db", ""])
-def test_a_url_of_no_known_kind_is_refused_with_those_that_are(url: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"amqp://.*sqlite:///"):
+def test_a_url_of_no_known_kind_is_refused_with_the_remedy(url: str) -> None:
+    with pytest.raises(InvalidInputError, match="sqlite:///"):
         open_transport(url)
+
+
+async def test_a_url_that_cannot_be_read_is_refused_without_its_password() -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        async with open_transport("amqp://me:pass1234@host:notaport/"):
+            pass
+
+    assert "pass1234" not in f"{refused.value!r} {refused.value.__cause__!r}"
 
 
 async def test_a_broker_that_is_not_there_is_named_without_the_password() -> None:

@@ -30,9 +30,23 @@ async def main():
     async with open_sqlite(Path(sys.argv[1])) as bus:
         async with bus.consume("ingest.flight-found", prefetch=5) as deliveries:
             await anext(deliveries)
+            await asyncio.sleep(0.5)
             print("held", flush=True)
             await asyncio.sleep(60)
 
+asyncio.run(main())
+"""
+
+FORK = """
+import os, threading, time
+
+def fork_later():
+    time.sleep(0.3)
+    if os.fork() == 0:
+        time.sleep(8)
+        os._exit(0)
+
+threading.Thread(target=fork_later, daemon=True).start()
 asyncio.run(main())
 """
 
@@ -65,13 +79,14 @@ def child(program: str, path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
 
 
-async def killed_holder(path: Path) -> None:
+async def killed_holder(path: Path, program: str = HOLD) -> None:
     """Let another process take what waits, and kill it."""
-    process = child(HOLD, path)
+    process = child(program, path)
     assert process.stdout is not None
     assert await asyncio.to_thread(process.stdout.readline) == "held\n"
     process.kill()
-    process.communicate()
+    process.wait()
+    process.stdout.close()
 
 
 async def test_messages_of_a_killed_process_come_back_within_five_seconds(tmp_path: Path) -> None:
@@ -183,6 +198,15 @@ async def test_a_damaged_bus_is_left_as_it_is(tmp_path: Path) -> None:
             pass
 
     assert (tmp_path / "bus.db").read_bytes() == b"not a database" * 1000
+
+
+async def test_a_process_that_only_forked_off_does_not_keep_messages(tmp_path: Path) -> None:
+    async with open_sqlite(tmp_path / "bus.db") as bus:
+        await declared(bus)
+        await bus.publish(MESSAGE)
+        await killed_holder(tmp_path / "bus.db", HOLD.replace("asyncio.run(main())", FORK))
+        async with bus.consume(QUEUE, prefetch=1) as deliveries:
+            assert (await soon(deliveries, 5)).message == MESSAGE
 
 
 async def test_a_clean_stop_leaves_no_owner_behind(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,7 @@ async def test_a_file_removed_since_it_was_listed_has_changed(source: FolderSour
 
 
 READ_AS_NOBODY = """
-import asyncio, os, sys
+import asyncio, concurrent.futures.thread, os, sys
 from pathlib import Path
 from shared.sources import SourceForbiddenError
 from shared.sources.folder import FolderSource
@@ -179,10 +180,9 @@ asyncio.run(main())
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_what_this_user_may_not_read_is_told() -> None:
-    folder = (
-        Path("/tmp") / f"flightline-forbidden-{tmp_path.name}-{os.getpid()}"
-    )  # pytest's own is root's alone
-    (folder / "images").mkdir(parents=True)
+    folder = Path(tempfile.mkdtemp())  # pytest's own is root's alone
+    folder.chmod(0o755)
+    (folder / "images").mkdir()
     (folder / "images").chmod(0o700)
     (folder / "b.jpg").touch(0o600)
     try:

@@ -118,18 +118,6 @@ async def test_refused_access_is_told_as_such(code: str) -> None:
             await source.folder()
 
 
-async def test_a_busy_server_is_a_transient_error() -> None:
-    async with answering("503 Slow Down", *refusal("SlowDown")) as source:
-        with pytest.raises(TransientError, match="SlowDown"):
-            await source.folder()
-
-
-async def test_a_server_that_is_not_there_is_a_transient_error() -> None:
-    async with s3_client(Server("http://127.0.0.1:1", REGION, ACCESS_KEY, SECRET_KEY)) as client:
-        with pytest.raises(TransientError, match="out of reach"):
-            await S3Source(client, "bucket", "f").folder()
-
-
 async def test_an_object_cut_off_on_its_way_is_a_transient_error() -> None:
 
     headers = 'Content-Type: image/jpeg\r\nContent-Length: 100\r\nETag: "e"'

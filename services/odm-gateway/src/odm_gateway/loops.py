@@ -23,7 +23,7 @@ from shared.state.lease import hold
 from shared.state.owner import release_gone
 
 TASKS = CollectionSpec(
-    "odm-tasks", (Index(("status", "inserted_us")), Index(("inserted_us",)), Index(("untidy", "status")))
+    "odm_tasks", (Index(("status", "inserted_us")), Index(("inserted_us",)), Index(("untidy", "status")))
 )
 POLL_S = 1.0
 TIDY_EVERY_S = 2.0

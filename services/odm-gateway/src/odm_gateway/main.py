@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from importlib.resources import files
+from importlib.util import find_spec
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -24,6 +25,7 @@ from odm_gateway.routes import Node, open_router, router
 from odm_gateway.wire.answers import unknown_path
 from odm_gateway.wire.cors import Cors
 from odm_gateway.wire.host import HostFacts
+from shared.errors import InvalidInputError
 from shared.events import ImagesStaged
 from shared.logging import configure_logging
 from shared.messaging.bus import Bus
@@ -87,6 +89,12 @@ def create_app(settings: Settings | None = None, platform: Platform | None = Non
 def _engine(settings: Settings, on: Platform) -> Engine:
     match settings.engine:
         case EngineKind.LOCAL:
+            if find_spec("rasterio") is None:
+                raise InvalidInputError(
+                    "The built-in engine is not installed: install odm-gateway[local], or set"
+                    " ODM_GATEWAY_ENGINE=simulate",
+                    field="engine",
+                )
             return LocalEngine(on.objects, settings.work_dir or on.settings.home / "work")
         case EngineKind.SIMULATE:
             return SimulatedEngine(on.objects)

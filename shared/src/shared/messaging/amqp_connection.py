@@ -21,7 +21,7 @@ from aio_pika.exceptions import (
 from aiormq.abc import AbstractChannel
 from yarl import URL
 
-from shared.errors import PermanentError, TransientError
+from shared.errors import InvalidInputError, PermanentError, TransientError
 from shared.messaging.port import UnroutableError
 
 log = structlog.get_logger(__name__)
@@ -37,16 +37,22 @@ FAILURES = (*CONNECTION_EXCEPTIONS, TimeoutError)
 
 
 class Link:
-    """A connection that is opened anew whenever it is lost, while ``run`` runs."""
+    """A connection that is opened anew whenever it is lost, while ``run`` runs.
+
+    Raises:
+        InvalidInputError: The URL cannot be read.
+    """
 
     def __init__(self, url: str, name: str) -> None:
-        self._url = URL(url)
+        try:
+            self._url = URL(url)
+        except ValueError:
+            raise InvalidInputError("this is no amqp:// URL", field="bus") from None  # it may hold a password
         if "heartbeat" not in self._url.query:
             self._url = self._url.update_query(heartbeat=HEARTBEAT_S)
         self._name = name
         self._connection: AbstractConnection | None = None
         self._connected = asyncio.Event()
-        self._tried = asyncio.Condition()
         self.refusal: BaseException | None = None
         """Why the last attempt to connect failed."""
 
@@ -96,7 +102,8 @@ class Link:
         connection = await aio_pika.connect(
             self._url, timeout=CONNECT_WITHIN_S, client_properties={"connection_name": self._name}
         )
-        connection.close_callbacks.add(lambda *_: lost.set())
+        assert connection.transport is not None
+        connection.transport.connection.closing.add_done_callback(lambda _: lost.set())
         self._connection, self.refusal = connection, None
         self._connected.set()
         log.info("rabbitmq.connected", address=self.address, link=self._name)

@@ -36,6 +36,8 @@ class Publisher:
         except UnroutableError as error:
             await self._keep_unrouted(message)
             raise UnroutableError(f"no queue is bound to {message.routing_key!r}") from error
+        except PermanentError as error:
+            raise TransientError(f"exchange {EXCHANGE} is gone; {error}") from error
 
     async def forward(self, message: Message, queue: str, more: Mapping[str, Any]) -> None:
         """Put ``message`` into ``queue``, with the headers ``more``.

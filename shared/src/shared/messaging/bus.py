@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from shared.errors import InvalidInputError
 from shared.events import Event
@@ -18,6 +17,7 @@ from shared.messaging.consumer import DEFAULT_GRACE, Consumer
 from shared.messaging.port import Topology, Transport
 from shared.messaging.progress import Progress, ProgressTeller
 from shared.messaging.sqlite import open_sqlite
+from shared.state.open import sqlite_path
 
 
 class Bus:
@@ -85,10 +85,9 @@ def open_transport(
     Raises:
         InvalidInputError: ``url`` is of no kind that we know.
     """
-    parts = urlsplit(url)
-    match parts.scheme:
-        case "sqlite" if parts.path.startswith("/") and not parts.netloc:
-            return open_sqlite(Path(unquote(parts.path)))
+    match urlsplit(url).scheme:
+        case "sqlite":
+            return open_sqlite(sqlite_path(url))
         case "amqp" | "amqps":
             return open_amqp(url, start_within=start_within)
         case scheme:

@@ -121,7 +121,10 @@ class Consumer:
     ) -> None:
         async with self._stack:
             for deliveries in self._deliveries:
-                await deliveries.stop()
+                try:
+                    await deliveries.stop()
+                except TransientError as stuck:  # what it holds goes back when the block below it ends
+                    log.warning("consumer.not_stopped", error=str(stuck))
             self._deliveries.clear()
             await self._drain()
 

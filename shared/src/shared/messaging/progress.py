@@ -67,9 +67,9 @@ class ProgressTeller:
 
     async def _send(self, key: tuple[str, str], progress: Progress) -> None:
         self._held.pop(key, None)
-        if progress.is_last:
-            self._told_at.pop(key, None)
-        else:
-            self._told_at[key] = time.monotonic()
+        now = time.monotonic()
+        self._told_at = {other: at for other, at in self._told_at.items() if now - at < EVERY_S}
+        if not progress.is_last:
+            self._told_at[key] = now
         body = progress.model_dump_json(exclude_none=True).encode()
         await self._transport.tell(f"{self._service}.{progress.stage}", body)

@@ -22,10 +22,15 @@ else:
 
     def _lock(file: IO[bytes], *, wait: bool) -> bool:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # lockf, not flock: a forked worker process must not keep its parent alive.
+            fcntl.lockf(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         return True
+
+
+_here: set[str] = set()
+"""The owners of this process; opening and closing their files would drop their locks."""
 
 
 class Owner:
@@ -33,34 +38,39 @@ class Owner:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+        self._folder = folder
+        for path in folder.iterdir():
+            self.is_alive(path.name)
         self.name, self._file = _locked(folder)
 
     def is_alive(self, name: str) -> bool:
         """Return whether the owner called ``name`` still runs; the file of one that does not is removed."""
-        if name == self.name:
+        if name in _here:
             return True
-        path = self.folder / name
+        path = self._folder / name
         try:
             with path.open("rb+") as file:
                 if not _lock(file, wait=False):
                     return True
+                path.unlink(missing_ok=True)
         except FileNotFoundError:
-            return False
-        path.unlink(missing_ok=True)
+            pass
         return False
 
     def close(self) -> None:
         """Stop being alive."""
+        (self._folder / self.name).unlink(missing_ok=True)
         self._file.close()
-        (self.folder / self.name).unlink(missing_ok=True)
+        _here.discard(self.name)
 
 
 def _locked(folder: Path) -> tuple[str, IO[bytes]]:
     while True:
         name = f"{os.getpid()}-{uuid4().hex[:12]}"
+        _here.add(name)
         file = (folder / name).open("xb+")
         # Somebody who looked between open and lock took us for dead and removed the file.
         if _lock(file, wait=True) and (folder / name).exists():
             return name, file
         file.close()
+        _here.discard(name)

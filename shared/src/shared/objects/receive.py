@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from shared.errors import NotFoundError
 from shared.objects.disk import Incoming
@@ -48,17 +47,43 @@ async def receive(
 
 
 async def _receive_stream(incoming: Incoming, content: AsyncIterator[bytes], size_bytes: int | None) -> None:
+    """Write one buffer while the next one fills."""
     waiting: list[bytes] = []
-    waiting_bytes = 0
-    async for chunk in content:
-        waiting.append(chunk)
-        waiting_bytes += len(chunk)
-        if waiting_bytes >= BUFFER_BYTES:
-            await finished(partial(incoming.write, waiting))
-            waiting, waiting_bytes = [], 0
-        if size_bytes is not None and incoming.size_bytes > size_bytes:
-            raise ContentError(f"more than the promised {size_bytes} bytes arrived")
-    await finished(lambda: incoming.write(waiting))
+    waiting_bytes = arrived_bytes = 0
+    async with _Writing(incoming) as writing:
+        async for chunk in content:
+            waiting.append(chunk)
+            waiting_bytes += len(chunk)
+            arrived_bytes += len(chunk)
+            if size_bytes is not None and arrived_bytes > size_bytes:
+                raise ContentError(f"more than the promised {size_bytes} bytes arrived")
+            if waiting_bytes >= BUFFER_BYTES:
+                await writing.write(waiting)
+                waiting, waiting_bytes = [], 0
+        await writing.write(waiting)
+
+
+class _Writing:
+    """Writes to ``incoming`` in a thread, one list of chunks at a time; leaving the block waits for it."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
+        self._running: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        if self._running:
+            await asyncio.wait([self._running])
+            if error is None:
+                self._running.result()
+
+    async def write(self, chunks: list[bytes]) -> None:
+        """Begin to write ``chunks``, once those before are written."""
+        if self._running:
+            await asyncio.shield(self._running)
+        self._running = asyncio.ensure_future(asyncio.to_thread(self._incoming.write, chunks))
 
 
 def _copy_file(incoming: Incoming, path: Path) -> None:

@@ -16,6 +16,8 @@ from shared.objects.s3_errors import s3_errors
 
 PART_BYTES = 16 << 20
 PARTS_AT_ONCE = 4
+HASHED_AT_ONCE_BYTES = 128 << 10
+"""Less takes less time to hash than to hand to a thread."""
 PARTS_AT_MOST = 10_000
 ABORT_WITHIN_S = 15
 
@@ -54,7 +56,10 @@ class Measured:
             ContentError: More came than was promised.
         """
         async for part in parts:
-            await asyncio.to_thread(self._hash.update, part)
+            if len(part) > HASHED_AT_ONCE_BYTES:
+                await asyncio.to_thread(self._hash.update, part)
+            else:
+                self._hash.update(part)
             self.size_bytes += len(part)
             if self._promised_bytes is not None and self.size_bytes > self._promised_bytes:
                 raise ContentError(f"more than the promised {self._promised_bytes} bytes arrived")
@@ -140,7 +145,9 @@ async def send_parts(upload: Upload, upload_id: str, parts: AsyncIterator[bytes]
     return _completing([task.result() for task in sending])
 
 
-async def copy_parts(upload: Upload, upload_id: str, source: dict[str, str], size_bytes: int) -> Completing:
+async def copy_parts(
+    upload: Upload, upload_id: str, source: dict[str, str], size_bytes: int, part_bytes: int = 512 << 20
+) -> Completing:
     """Let the server copy ``source`` in parts, a few at a time, and return what completes the upload."""
     step = max(part_bytes, -(-size_bytes // PARTS_AT_MOST))
     slots = asyncio.Semaphore(PARTS_AT_ONCE)

@@ -102,7 +102,7 @@ class MongoStore:
         """Make indexes that are missing, and bring documents under them that were written before."""
         self._declared.add(collections)
         for spec in collections:
-            with _translated(spec.name):
+            with translated(spec.name):
                 await self._make_indexes(spec)
                 await self._backfill(spec)
 
@@ -115,14 +115,14 @@ class MongoStore:
         document = to_document(self._declared[collection], record)
         if record.outbox:
             document["outbox_since"] = to_us(datetime.now(UTC))
-        with _translated(f"{collection}/{record.id}"):
+        with translated(f"{collection}/{record.id}"):
             await self._database[collection].insert_one(document)
 
     async def get(self, collection: str, record_id: str) -> Record | None:
         """Return the document, or None."""
         self._declared[collection]
         check_id(record_id)
-        with _translated(collection):
+        with translated(collection):
             document = await self._database[collection].find_one({"_id": record_id})
         return to_record(document) if document else None
 
@@ -135,7 +135,7 @@ class MongoStore:
         """
         found = {"_id": check_id(record.id), "revision": record.revision - 1}
         update = to_update(to_document(self._declared[collection], record))
-        with _translated(f"{collection}/{record.id}"):
+        with translated(f"{collection}/{record.id}"):
             outcome = await self._database[collection].update_one(found, update)
         _expect_one(outcome.matched_count, record.id)
 
@@ -143,7 +143,7 @@ class MongoStore:
         """Lease the first matching document that nobody holds a live lease on; None: there is none."""
         query = self._declared.query(collection, claim.where, claim.order)
         lease = {"lease_owner": claim.lease.owner, "lease_until": to_us(claim.lease.until)}
-        with _translated(collection):
+        with translated(collection):
             document = await self._database[collection].find_one_and_update(
                 matching_all([*matching(query.where), {"lease_until": {"$lte": to_us(claim.now)}}]),
                 {"$set": lease, "$inc": {"revision": 1}},
@@ -176,7 +176,7 @@ class MongoStore:
     async def count(self, collection: str, where: Where) -> int:
         """Return how many documents match."""
         query = self._declared.query(collection, where)
-        with _translated(collection):
+        with translated(collection):
             return await self._database[collection].count_documents(matching_all(matching(query.where)))
 
     async def delete(self, collection: str, record: Record) -> None:
@@ -186,7 +186,7 @@ class MongoStore:
             RevisionError: It has another revision, or is gone.
         """
         self._declared[collection]
-        with _translated(collection):
+        with translated(collection):
             outcome = await self._database[collection].delete_one(
                 {"_id": record.id, "revision": record.revision}
             )
@@ -195,7 +195,7 @@ class MongoStore:
     async def pending(self, collection: str, limit: int = 100) -> Sequence[Record]:
         """Return documents whose outbox is not empty, those that wait longest first."""
         self._declared[collection]
-        with _translated(collection):
+        with translated(collection):
             cursor = self._database[collection].find({"outbox_since": {"$gt": 0}})
             documents = await cursor.sort("outbox_since", ASCENDING).limit(limit).to_list(limit)
         return [to_record(document) for document in documents]
@@ -203,7 +203,7 @@ class MongoStore:
     async def purge_expired(self, collection: str, now: datetime) -> int:
         """Delete documents whose time is over and whose outbox is empty; return how many."""
         self._declared[collection]
-        with _translated(collection):
+        with translated(collection):
             outcome = await self._database[collection].delete_many(
                 {"expires_at": {"$lte": to_us(now)}, "outbox_since": {"$exists": False}}
             )
@@ -211,7 +211,7 @@ class MongoStore:
 
     async def ping(self) -> None:
         """Return if the store answers."""
-        with _translated(self._database.name):
+        with translated(self._database.name):
             await self._database.command("ping")
 
     async def _make_indexes(self, spec: CollectionSpec) -> None:
@@ -238,7 +238,7 @@ class MongoStore:
         for following in behind(query, start):
             if len(documents) < limit:
                 wanted = limit - len(documents)
-                with _translated(query.spec.name):
+                with translated(query.spec.name):
                     cursor = self._database[query.spec.name].find(
                         matching_all([*matching(query.where), *following])
                     )
@@ -252,7 +252,8 @@ def _expect_one(count: int, record_id: str) -> None:
 
 
 @contextmanager
-def _translated(where: str) -> Iterator[None]:
+def translated(where: str) -> Iterator[None]:
+    """Turn what the driver raises about ``where`` into what a caller can act on."""
     try:
         yield
     except DuplicateKeyError as error:

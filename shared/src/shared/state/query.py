@@ -14,7 +14,7 @@ from typing import Any
 from shared.errors import InvalidInputError
 from shared.state.port import Between, CollectionSpec, Json, OneOf, Order, OutboxEntry, Record, Scalar, Where
 
-COLLECTION_NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}")
+COLLECTION_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 FIELD_PATH = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*(\.[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*)*")
 ID_BYTES_AT_MOST = 1000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -105,7 +105,7 @@ class Catalogue:
 def _check_names(spec: CollectionSpec) -> None:
     if not COLLECTION_NAME.fullmatch(spec.name) or spec.name.startswith(("sqlite_", "system")):
         raise InvalidInputError(
-            "a collection's name is lower-case letters, digits, _ and -", field="name", value=spec.name
+            "a collection's name is lower-case letters, digits and _", field="name", value=spec.name
         )
     for name in (name for index in spec.indexes for name in index.fields):
         if not FIELD_PATH.fullmatch(name) or name == "id":

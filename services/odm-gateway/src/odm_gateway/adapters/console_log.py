@@ -22,7 +22,7 @@ class ConsoleChunk(BaseModel):
     lines: tuple[str, ...]
 
 
-CONSOLE = CollectionSpec("odm-console", (Index(("task_id", "run", "first_line")),))
+CONSOLE = CollectionSpec("odm_console", (Index(("task_id", "run", "first_line")),))
 
 
 class ConsoleLog:

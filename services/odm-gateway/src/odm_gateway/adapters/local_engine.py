@@ -8,6 +8,7 @@ what the project folder holds.
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import json
 import os
@@ -38,6 +39,7 @@ from shared.objects.port import ObjectExistsError, ObjectStore
 STARTS_AT_MOST = 3
 """A worker that is killed may have been in the way of something bigger; three in a row are no accident."""
 LOCK_POLL_S = 0.2
+TRACE_AT_MOST_BYTES = 4_000
 STAGED_PERCENT = 5.0
 WORKED_PERCENT = 97.0
 
@@ -123,7 +125,8 @@ class LocalEngine:
                         yield event
             if death is None:
                 return
-            log.warning("worker.died", task_id=job.task_id, start=start, reason=death.message)
+            trace = await asyncio.to_thread(_tail, self._folder(job) / "worker.log")
+            log.warning("worker.died", start=start, reason=death.message, trace=trace)
             if start == STARTS_AT_MOST or not death.again:
                 yield Failed(_after(death, start))
                 return
@@ -141,8 +144,8 @@ class LocalEngine:
                         yield Progressed(stage, STAGED_PERCENT + share * percent)
                     case LineMessage(text=text):
                         yield Line(text)
-                    case FailedMessage(message=text):
-                        yield Failed(text)
+                    case FailedMessage():
+                        yield Failed(_for_user(message, folder))
                         return
                     case DoneMessage():
                         await asyncio.to_thread(_write_done, folder, message)
@@ -165,6 +168,28 @@ class LocalEngine:
             await self.objects.put(key, path, create_only=True, content_type=kind)
         except ObjectExistsError:  # left by a run that was never finished and whose folder is lost
             await self.objects.put(key, path, content_type=kind)
+
+
+def _for_user(failed: FailedMessage, folder: Path) -> str:
+    """Return what a user has to know of a refusal; bugs go to the log with their trace as well."""
+    if failed.code != "BUG":
+        return failed.message
+    log.error("worker.broken", message=failed.message, trace=_tail(folder / "project/engine.log"))
+    if "MemoryError" in failed.message or "Insufficient memory" in failed.message:
+        return f"Not enough memory: {failed.message}"
+    if os.strerror(errno.ENOSPC) in failed.message:
+        return "The disk of the gateway's work folder is full; make room and ask again."
+    return f"internal error, please report it: {failed.message}"
+
+
+def _tail(path: Path) -> str:
+    """Return the end of a log file, where the reason stands."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TRACE_AT_MOST_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _died(exit_code: int) -> _Died:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _INT = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|\d+)")
 _FLOAT = re.compile(r"\s*([+-]?(?:Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))")
 _RADIX = {"0x": 16, "0o": 8, "0b": 2}
+DIGITS_AT_MOST = 250
+"""Longer whole numbers do not fit into a double, hexadecimal ones included."""
 _EXACT_BELOW = 1e21
 """From here on JavaScript writes whole numbers with an exponent."""
 
@@ -22,8 +25,29 @@ def parse_int(value: object) -> float:
     if not found:
         return math.nan
     sign, digits = found.groups()
-    number = int(digits, 16 if digits[:2].lower() == "0x" else 10)
+    if len(digits) > DIGITS_AT_MOST:
+        number: float = math.inf
+    else:
+        number = int(digits, 16 if digits[:2].lower() == "0x" else 10)
     return -number if sign == "-" else number
+
+
+def parse_json(written: str | bytes) -> Any:
+    """Return ``JSON.parse(written)``.
+
+    Raises:
+        ValueError: It is no JSON, or nothing that could be stored and sent on: too deep, or no Unicode.
+    """
+    try:
+        parsed = json.loads(written, parse_constant=_refused)
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    return parsed
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def parse_float(value: object) -> float:
@@ -39,9 +63,11 @@ def to_number(written: str) -> float:
         return 0
     if radix := _RADIX.get(trimmed[:2].lower()):
         try:
-            return int(trimmed[2:], radix)
+            return float(int(trimmed[2:], radix))
         except ValueError:
             return math.nan
+        except OverflowError:
+            return math.inf
     found = _FLOAT.fullmatch(trimmed)
     return float(found.group(1)) if found else math.nan
 

@@ -116,7 +116,7 @@ def parse_submitted(raw: object) -> list[dict[str, Any]]:
     """
     if isinstance(raw, str) and raw:
         try:
-            raw = json.loads(raw)
+            raw = javascript.parse_json(raw)
         except ValueError as error:
             raise InvalidInputError(f"options is no JSON: {error}", field="options") from error
     return [item for item in raw if isinstance(item, dict)] if isinstance(raw, list) else []
@@ -180,7 +180,7 @@ def _inside(domain: str, value: Value, raw: object) -> bool:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        javascript.parse_json(text)
     except ValueError:
         return False
     return True

@@ -11,6 +11,7 @@ from .alignment import align
 from .bundle import Priors, Scene, adjust, residuals
 from .camera import intersect, rays, to_camera, to_world
 from .models import Lens
+from .settled import Settled, drop_unsettled
 from .tracks import select_balanced
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ _GOOD_GPS_SHARE: Final = 0.12
 _STEADY_HEIGHT_SHARE: Final = 0.25
 _SMALLEST_GPS_SIGMA_M: Final = 0.1
 _MAD_TO_SIGMA: Final = 1.4826
-_WIDEST_TILT_DEG: Final = 40.0
-_FEWEST_RAYS: Final = 20
-_WORST_RESIDUAL: Final = 4.0
-_WORST_HEIGHT_SHARE: Final = 0.5
 _OUTLIER_PX: Final = 4.0
 
 
@@ -45,21 +42,6 @@ class _Stage:
 _ROUGH: Final = _Stage(30.0, 12, 1e-2)
 _FIRM: Final = _Stage(6.0, 12, 3e-3)
 _FINE: Final = _Stage(1.5, 25, 5e-4)
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The outcome of the adjustment."""
-
-    scene: Scene
-    tracks: Tracks
-    """Those of ``scene.points``."""
-    photos: NDArray[np.int64]
-    """Which of the photos that went in have a settled pose; all else is indexed by place in this list."""
-    dropped: dict[int, str]
-    """Why each of the others has none."""
-    vertical_gps: bool
-    """Whether GPS heights were steady enough to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +61,13 @@ class Adjuster:
         scene = align(scene, self.gps, vertical=self.vertical)
         priors = Priors(self.gps, self._gps_sigma(scene), self.lens, self.lens_sigma)
         return adjust(scene, tracks, priors, self.pixel, stage.huber_px, stage.iterations, stage.tolerance)
+
+    def refine(self, settled: Settled) -> Settled:
+        """Run the last stage on the photos that are left."""
+        if not len(settled.photos):
+            return settled
+        mine = replace(self, gps=self.gps[settled.photos])
+        return replace(settled, scene=mine.run(settled.scene, settled.tracks, _FINE))
 
     @property
     def vertical(self) -> bool:
@@ -127,12 +116,13 @@ def settle(
     scene = adjuster.run(scene, chosen, _FIRM)
     progress(0.5)
     scene, chosen = _without_outliers(scene, chosen, pixel)
-    scene = adjuster.run(scene, chosen, _FINE)
+    settled = drop_unsettled(Settled(scene, chosen, np.arange(len(gps)), {}, steady), pixel)
+    settled = adjuster.refine(settled)
     progress(0.8)
-    settled = _drop_unsettled(scene, chosen, pixel, steady=steady)
-    if settled.dropped and len(settled.photos):
-        adjuster = replace(adjuster, gps=gps[settled.photos])
-        settled = replace(settled, scene=adjuster.run(settled.scene, settled.tracks, _FINE))
+    count = len(settled.photos)
+    settled = drop_unsettled(settled, pixel)
+    if len(settled.photos) < count:
+        settled = adjuster.refine(settled)
     progress(1.0)
     return settled
 
@@ -203,59 +193,3 @@ def _in_front(scene: Scene, tracks: Tracks) -> NDArray[np.bool_]:
     )
     ahead: NDArray[np.bool_] = in_camera[:, 2] > 0
     return ahead
-
-
-def _drop_unsettled(scene: Scene, tracks: Tracks, pixel: float, *, steady: bool) -> Settled:
-    """Part photos whose pose is a plausible one of a mapping flight from those whose is not."""
-    count = len(scene.positions)
-    error = np.linalg.norm(residuals(scene, tracks), axis=1) / pixel
-    typical = np.array([_median(error[tracks.photo == photo]) for photo in range(count)])
-    rays_of = np.bincount(tracks.photo, minlength=count)
-    tilt = np.degrees(np.arccos(np.clip(-scene.rotations[:, 2, 2], -1, 1)))
-    height = scene.positions[:, 2] - np.median(scene.points[:, 2])
-    relative = height / np.median(height)
-    dropped: dict[int, str] = {}
-    for photo in range(count):
-        if rays_of[photo] < _FEWEST_RAYS:
-            dropped[photo] = f"shares only {rays_of[photo]} points with the others"
-        elif tilt[photo] > _WIDEST_TILT_DEG:
-            dropped[photo] = f"seems tilted by {tilt[photo]:.0f} degrees"
-        elif typical[photo] > _WORST_RESIDUAL * max(float(np.median(typical)), 0.25):
-            dropped[photo] = f"fits {typical[photo] / np.median(typical):.0f} times worse than the others"
-        elif abs(relative[photo] - 1) > _WORST_HEIGHT_SHARE:
-            dropped[photo] = f"seems to be at {relative[photo]:.1f} times the height of the others"
-    kept = np.array([photo for photo in range(count) if photo not in dropped], np.int64)
-    if not dropped:
-        return Settled(scene, tracks, kept, {}, steady)
-    scene, tracks = restrict(scene, tracks, kept)
-    return Settled(scene, tracks, kept, dropped, steady)
-
-
-def restrict(scene: Scene, tracks: Tracks, photos: NDArray[np.int64]) -> tuple[Scene, Tracks]:
-    """Return the scene with only these photos, renumbered, and the points that two of them still see."""
-    tracks_left, seen = restrict_tracks(tracks, photos, len(scene.positions))
-    return (
-        replace(
-            scene,
-            rotations=scene.rotations[photos],
-            positions=scene.positions[photos],
-            points=scene.points[seen],
-        ),
-        tracks_left,
-    )
-
-
-def restrict_tracks(
-    tracks: Tracks, photos: NDArray[np.int64], photo_count: int
-) -> tuple[Tracks, NDArray[np.int64]]:
-    """Return tracks among these photos, renumbered, and which of the old tracks are left."""
-    place = np.full(photo_count, -1)
-    place[photos] = np.arange(len(photos))
-    inside = place[tracks.photo] >= 0
-    lengths = np.bincount(tracks.track[inside], minlength=tracks.count)
-    kept = tracks.keep(inside)
-    return replace(kept, photo=place[kept.photo]), np.flatnonzero(lengths > 1)
-
-
-def _median(values: Floats) -> float:
-    return float(np.median(values)) if len(values) else np.inf

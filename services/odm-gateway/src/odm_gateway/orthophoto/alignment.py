@@ -51,8 +51,10 @@ def _align_plan(scene: Scene, gps: Floats, *, vertical: bool) -> Scene:
     flat = np.array([1.0, 1.0, 0.0])
     source, target = scene.positions * flat, np.nan_to_num(gps) * flat
     scale, turn, shift = _reweighted(_fit_plan, source, target)
-    levels = gps[:, 2] if vertical else scene.positions[:, 2]
-    shift[2] = np.median(levels - scale * scene.positions[:, 2])
+    if vertical:
+        shift[2] = np.median(gps[:, 2] - scale * scene.positions[:, 2])
+    else:  # the ground stays where it was
+        shift[2] = (1 - scale) * np.median(scene.points[:, 2])
     return _transform(scene, scale, turn, shift)
 
 
@@ -70,13 +72,19 @@ def _fit_plan(source: Floats, target: Floats, weights: Floats) -> tuple[float, F
 
 def _reweighted(fit: Fit, source: Floats, target: Floats) -> tuple[float, Floats, Floats]:
     """Return scale, rotation and shift of ``source`` onto ``target``, reweighted against outliers."""
-    weights = np.ones(len(source))
+    # A photo that went astray shows before the first fit, which it would otherwise pull along.
+    weights = _cauchy(source - target)
     for _ in range(_ROUNDS):
         scale, turn, shift = fit(source, target, weights)
-        distance = np.linalg.norm(scale * source @ turn.T + shift - target, axis=1)
-        typical = max(float(np.median(distance)), 1e-6)
-        weights = 1 / (1 + (distance / (2 * typical)) ** 2)
+        weights = _cauchy(scale * source @ turn.T + shift - target)
     return scale, turn, shift
+
+
+def _cauchy(offset: Floats) -> Floats:
+    distance = np.linalg.norm(offset - np.median(offset, axis=0), axis=1)
+    typical = max(float(np.median(distance)), 1e-6)
+    weights: Floats = 1 / (1 + (distance / (2 * typical)) ** 2)
+    return weights
 
 
 def fit_similarity_3d(source: Floats, target: Floats, weights: Floats) -> tuple[float, Floats, Floats]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,10 +13,12 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio import Affine
+from rasterio.errors import RasterioIOError
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
 from .files import replacing, write_bytes
+from .space import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -138,6 +142,11 @@ def _optimised(path: Path, threads: int, predictor: int) -> Iterator[Path]:
         try:
             yield draft
             copy_raster(draft, unfinished, PREDICTOR=str(predictor), NUM_THREADS=str(threads), **_COG)
+        except RasterioIOError as error:
+            # GDAL does not say why; the unfinished files still fill the disk here.
+            if is_full(path.parent):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+            raise
         finally:
             for left in draft.parent.glob(f"{draft.name}*"):
                 left.unlink()

@@ -12,9 +12,9 @@ from .scan import FEWEST_PHOTOS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .adjustment import Settled
     from .features import Features
     from .models import Block, Photo
+    from .settled import Settled
 
 _FEWEST_FEATURES: Final = 100
 _REFUSED_GROUP_SHARE: Final = 0.3

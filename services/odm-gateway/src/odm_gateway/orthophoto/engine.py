@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from .models import CanceledError, EngineError
 from .mosaic import plan_mosaic, render, tile_windows
 from .reconstruct import reconstruct
 from .report import facts, left_out_lines, report_pdf
-from .space import bytes_for_map, bytes_for_run, check_space
+from .space import bytes_for_map, bytes_for_run, check_space, full_disk_refused
 from .stats import Run, statistics
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def run(
     with (project_dir / products.CONSOLE).open("w", encoding="utf-8") as file:
         console = Console(file, progress)
         try:
-            return _run(image_dir, project_dir, options, console, ignored)
+            with full_disk_refused(project_dir):
+                return _run(image_dir, project_dir, options, console, ignored)
         except BaseException as error:
             _say_failed(project_dir, options, console, error)
             raise
@@ -101,13 +103,14 @@ def publish(
     """
     console("ortho", _ORTHO_PERCENT)
     plan = plan_mosaic(block, surface, options)
-    for warning in plan.warnings:
+    warnings = (*block.warnings, *plan.warnings)
+    for warning in warnings:
         console("ortho", _ORTHO_PERCENT, f"WARNING: {warning}")
     check_space(project_dir, bytes_for_map(plan.canvas.width * plan.canvas.height))
     _draw(block, plan, project_dir / products.ORTHOPHOTO, options, console)
     console("publish", _PUBLISH_PERCENT)
     result = Run(
-        block, plan.canvas, plan.cover.area_m2, plan.photo_pixel_m, (*block.warnings, *plan.warnings),
+        block, plan.canvas, plan.cover.area_m2, plan.photo_pixel_m, warnings,
         console.seconds(), datetime.now(UTC), tuple(ignored),
     )  # fmt: skip
     assets = _write_products(result, plan, project_dir, options)
@@ -167,7 +170,7 @@ def _close(
     assets += [products.CONSOLE, products.LOG]
     write_archive(project_dir / products.ARCHIVE, project_dir, assets)
     console("publish", 100.0)
-    return Outcome(tuple(sorted([*assets, products.ARCHIVE])), _summary(result))
+    return Outcome(tuple(sorted([*assets, products.ARCHIVE])), _summary(result, console.seconds()))
 
 
 def _say_failed(project_dir: Path, options: EngineOptions, console: Console, error: BaseException) -> None:
@@ -178,11 +181,12 @@ def _say_failed(project_dir: Path, options: EngineOptions, console: Console, err
             said = "canceled"
         case _:
             said = f"BUG: {type(error).__name__}: {error}"
-    console.write_line(f"FAILED {said}")
-    products.write_json(project_dir / products.LOG, console.log(_version(), asdict(options), error=said))
+    with suppress(OSError):  # a full disk must not hide the reason
+        console.write_line(f"FAILED {said}")
+        products.write_json(project_dir / products.LOG, console.log(_version(), asdict(options), error=said))
 
 
-def _summary(result: Run) -> dict[str, object]:
+def _summary(result: Run, seconds: dict[str, float]) -> dict[str, object]:
     block, canvas = result.block, result.canvas
     return {
         "photos_used": len(block.photos),
@@ -196,7 +200,7 @@ def _summary(result: Run) -> dict[str, object]:
         "photo_pixel_m": round(result.photo_pixel_m, 6),
         "area_m2": round(result.area_m2, 2),
         "gps_residuals_m": asdict(block.gps_residuals),
-        "seconds": dict(result.seconds),
+        "seconds": seconds,
     }
 
 

@@ -41,8 +41,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed writer left unfinished."""
-    for left in folder.rglob(f".*{_UNFINISHED}*"):
+    """Remove what killed writers left unfinished, also in the cache; nobody may be writing."""
+    for left in (*folder.rglob(f".*{_UNFINISHED}*"), *folder.glob("work/**/*.tmp")):
         left.unlink()
 
 

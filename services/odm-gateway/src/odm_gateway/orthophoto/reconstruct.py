@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from .adjustment import Settled, restrict_tracks, settle
+from .adjustment import settle
 from .bundle import residuals
 from .diagnosis import check_features, check_group, check_settled, warnings_of
 from .exposure import exposure_gains, track_colors
@@ -18,6 +18,7 @@ from .matching import Match, match_all
 from .models import Block, LeftOut, Pose, Residuals, Surface
 from .placement import largest_group, place
 from .scan import scan_folder
+from .settled import Settled, restrict_tracks
 from .surface import build_surface, triangulate_surface
 from .tracks import Tracks, build_tracks
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from .models import EngineError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _PIXELS_PER_BYTE: Final = 4
@@ -16,6 +19,7 @@ _BYTES_PER_PIXEL: Final = 12
 """Draft, finished map with overviews, and its copy in the archive, at their worst."""
 _WORK_BYTES_PER_PHOTO: Final = 4 << 20
 _ALWAYS_BYTES: Final = 64 << 20
+_FULL_BYTES: Final = 1 << 20
 
 
 def bytes_for_run(image_dir: Path, max_canvas_megapixels: float) -> int:
@@ -43,3 +47,26 @@ def check_space(folder: Path, needed_bytes: int) -> None:
             f"The run may need {needed_bytes:,} bytes and {free_bytes:,} bytes are free in {folder}. "
             "Free some space or ask for a coarser orthophoto-resolution.",
         )
+
+
+@contextmanager
+def full_disk_refused(folder: Path) -> Iterator[None]:
+    """Turn a write that finds the disk full into a refusal.
+
+    Raises:
+        EngineError: ``NO_SPACE``, with what is free once the unfinished file is gone.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        free_bytes = shutil.disk_usage(folder).free
+        raise EngineError(
+            "NO_SPACE", f"The disk filled up during the run; {free_bytes:,} bytes are free in {folder} now."
+        ) from error
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether hardly anything more can be written."""
+    return shutil.disk_usage(folder).free < _FULL_BYTES

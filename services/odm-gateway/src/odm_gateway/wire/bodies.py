@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -13,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 
+from odm_gateway.domain import javascript
 from odm_gateway.wire.answers import RefusedError
 
 FIELDS_AT_MOST_BYTES = 8 << 20
@@ -64,7 +64,7 @@ def _parse_json(content: bytes) -> Fields:
     if not content.strip():
         return {}
     try:
-        parsed = json.loads(content)
+        parsed = javascript.parse_json(content)
     except ValueError as error:
         raise RefusedError(f"The body is no JSON: {error}") from error
     return parsed if isinstance(parsed, dict) else {}
