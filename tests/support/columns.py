@@ -31,7 +31,6 @@ from shared.platform import Platform, open_platform
 from shared.settings import PlatformSettings
 from shared.state import Collection, CollectionSpec
 
-COMMAND = Path(sys.executable).with_name("flightline")
 SHORT_LADDER = "200ms,500ms,1s,2s"
 ENDS_WITHIN_S = 100.0
 
@@ -44,6 +43,9 @@ class Column:
 
     home: Path
     backends: Mapping[str, str] = field(default_factory=dict)
+    command: str = "flightline"
+    own: Mapping[str, str] = field(default_factory=dict)
+    """More variables, such as the settings of one service."""
 
     @property
     def settings(self) -> PlatformSettings:
@@ -56,13 +58,13 @@ class Column:
         """Return what a child process sees."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FLIGHTLINE_")}
         ours = {"home": str(self.home), "retry_ladder": SHORT_LADDER, **self.backends}
-        return kept | {f"FLIGHTLINE_{name.upper()}": value for name, value in ours.items()}
+        return kept | {f"FLIGHTLINE_{name.upper()}": value for name, value in ours.items()} | dict(self.own)
 
     @contextmanager
     def running(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         """Run the command in a process group of its own; what is left of it is killed behind the block."""
         process = subprocess.Popen(
-            [str(COMMAND), *arguments],
+            [str(Path(sys.executable).with_name(self.command)), *arguments],
             env=self.environment | environment,
             cwd=self.home.parent,
             stdin=subprocess.DEVNULL,
