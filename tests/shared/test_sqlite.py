@@ -127,7 +127,7 @@ async def test_a_folder_in_the_files_place_is_told(tmp_path: Path) -> None:
             pass
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.long  # waits for the lock as long as a process would
 async def test_a_file_locked_for_long_is_told(database: Database) -> None:
     with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -52,3 +52,12 @@ def test_given_a_single_strip_when_aligned_then_it_is_not_tipped_over(*, vertica
     tilt = np.degrees(np.arccos(-aligned.rotations[:, 2, 2].mean()))
     assert tilt < 5
     assert np.abs(aligned.positions - truth.positions)[:, :2].max() < 1.5
+
+
+def test_given_a_strip_that_climbs_when_aligned_then_its_slope_is_kept() -> None:
+    level = fly(lines=1, photos=8).scene
+    truth = _transform(level, 1.0, rotation_exp(np.array([[0.0, -0.15, 0.0]]))[0], SHIFT)
+
+    aligned = align(_transform(truth, 0.8, TURN, SHIFT), truth.positions, vertical=True)
+
+    assert np.abs(aligned.positions - truth.positions)[:, 2].max() < 1.0

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy.stats import theilslopes
 
-from .camera import cross_matrix
+from .camera import cross_matrix, rotation_exp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +27,13 @@ def align(scene: Scene, gps: Floats, *, vertical: bool) -> Scene:
     """Return ``scene`` turned, scaled and shifted onto ``gps``.
 
     Without trustworthy heights, or for a single strip, the mean optical axis is made plumb and only the plan
-    is fitted.
+    is fitted, and of a strip its slope.
     """
     height = float(np.median(scene.positions[:, 2]) - np.median(scene.points[:, 2]))
     spread = np.linalg.svd(gps[:, :2] - gps[:, :2].mean(axis=0), compute_uv=False) / np.sqrt(len(gps))
     if not vertical or spread[1] < _STRIP_SHARE * abs(height):
-        return _align_plan(_plumb(scene), gps, vertical=vertical)
+        upright = _align_plan(_plumb(scene), gps, vertical=vertical)
+        return _align_plan(_pitch(upright, gps), gps, vertical=True) if vertical else upright
     return _transform(scene, *_reweighted(fit_similarity_3d, scene.positions, gps))
 
 
@@ -43,6 +45,15 @@ def _plumb(scene: Scene) -> Scene:
     cross = np.cross(axis, down)
     skew = cross_matrix(cross[None])[0]
     turn = np.eye(3) + skew + skew @ skew / (1 + axis @ down)
+    return _transform(scene, 1.0, turn, np.zeros(3))
+
+
+def _pitch(scene: Scene, gps: Floats) -> Scene:
+    """Turn the scene about the horizontal across the strip, so that it climbs along it as GPS does."""
+    _, _, axes = np.linalg.svd(gps[:, :2] - gps[:, :2].mean(axis=0), full_matrices=False)
+    along = np.array([*axes[0], 0.0])
+    slope = theilslopes(gps[:, 2] - scene.positions[:, 2], gps @ along).slope
+    turn = rotation_exp(np.arctan(slope) * np.cross(along, [[0.0, 0.0, 1.0]]))[0]
     return _transform(scene, 1.0, turn, np.zeros(3))
 
 

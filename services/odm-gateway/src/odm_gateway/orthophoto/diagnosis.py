@@ -120,7 +120,7 @@ def _placed_warning(block: Block) -> str | None:
 def _camera_warning(block: Block) -> str | None:
     others = sum(one.code == "other_camera" for one in block.left_out)
     if others:
-        return f"{others} photos of another camera, zoom or size were ignored."
+        return f"Photos of another camera, zoom or size were ignored: {others}."
     if block.photos[0].focal_sigma >= _VAGUE_FOCAL:
         return (
             "The focal length is not in the photos' metadata and was estimated: heights may be out of scale."
