@@ -41,7 +41,7 @@ T = TypeVar("T")
 SPEC = CollectionSpec("things", (Index(("state", "rank")), Index(("name",), unique=True)))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
-ids = st.sampled_from(["a", "b", "c", "ü", "a/b", "B"])
+ids = st.sampled_from(["a", "ü", "a/b", "B"])
 ranks = st.sampled_from([0, 1, 1.5, 2, 10**12])
 states = st.sampled_from(["new", "done", "ü"])
 bodies = st.fixed_dictionaries(
@@ -173,6 +173,7 @@ def url_maker(request: pytest.FixtureRequest, kind: str, folder: Path) -> Callab
     return lambda: new_database(server)
 
 
+@pytest.mark.timeout(600)  # a failure is made as small as can be, which takes its time
 @pytest.mark.parametrize("kind", STORES)
 def test_a_store_agrees_with_the_model(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> None:
     check(url_maker(request, kind, tmp_path), examples=40)

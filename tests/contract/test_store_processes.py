@@ -37,12 +37,17 @@ def acknowledged(child: subprocess.Popen[str]) -> list[tuple[str, int]]:
     return [(record_id, int(revision)) for record_id, revision in lines]
 
 
-def kill_after_a_while(child: subprocess.Popen[str], seconds: float) -> list[tuple[str, int]]:
+def first_line(child: subprocess.Popen[str]) -> tuple[str, int]:
     assert child.stdout is not None
-    first = child.stdout.readline().split()
+    record_id, revision = child.stdout.readline().split()
+    return record_id, int(revision)
+
+
+def kill_after_a_while(child: subprocess.Popen[str], seconds: float) -> list[tuple[str, int]]:
+    first = first_line(child)
     time.sleep(seconds)
     child.send_signal(signal.SIGKILL)
-    return [(first[0], int(first[1])), *acknowledged(child)]
+    return [first, *acknowledged(child)]
 
 
 async def lost(store: Store, written: list[tuple[str, int]]) -> list[str]:
@@ -82,20 +87,17 @@ async def test_a_hundred_killed_writers_lose_nothing_acknowledged(store_url: str
 def write_while_the_server_is_killed(folder: Path, times: int) -> list[tuple[str, int]]:
     """Kill the server ``times`` while one child writes, and return what was acknowledged."""
     port = free_port()
-    with ExitStack() as running:
-        server = ExitStack()
+    with ExitStack() as server:
         url = server.enter_context(mongo_server(folder, port))
-        child = running.enter_context(start("write", f"{url}/chaos", "child"))
-        running.callback(child.kill)
+        child = start("write", f"{url}/chaos", "child")
+        first = first_line(child)
         for n in range(times):
             time.sleep(0.8 + 0.1 * (n % 4))
             server.close()
             server.enter_context(mongo_server(folder, port))
         time.sleep(1)
         child.kill()
-        written = acknowledged(child)
-        server.close()
-    return written
+        return [first, *acknowledged(child)]
 
 
 async def check_server_kills(folder: Path, times: int) -> None:

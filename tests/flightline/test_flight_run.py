@@ -79,6 +79,7 @@ def test_a_folder_of_several_flights_asks_for_one_and_begins_none(column: Column
     assert column.run_json("flights") == []
 
 
+@pytest.mark.long
 def test_a_broker_out_of_reach_ends_with_try_again_later(column: Column, tmp_path: Path) -> None:
     (tmp_path / "flight").mkdir()
     (tmp_path / "flight" / "1.jpg").write_bytes(b"\xff\xd8\xff")
@@ -103,3 +104,15 @@ def test_errors_are_json_where_json_is_wanted(column: Column) -> None:
         "error": "/nowhere does not exist; name a folder of images, or a URI",
         "exit_code": 2,
     }
+
+
+@pytest.mark.parametrize("place", ["file", "/proc/products"])
+def test_a_place_for_products_is_refused_before_the_work(column: Column, tmp_path: Path, place: str) -> None:
+    (tmp_path / "flight").mkdir()
+    (tmp_path / "flight" / "1.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "file").touch()
+    code, text = said(column.run("run", str(tmp_path / "flight"), "--out", str(tmp_path / place)))
+
+    assert code == 2
+    assert f"products cannot be written to {tmp_path / place}" in text
+    assert column.run_json("flights") == []

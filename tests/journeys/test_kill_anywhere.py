@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -25,9 +24,6 @@ from tests.support.columns import (
     mapped_share,
     one_flight,
 )
-from tests.support.mongo import new_database
-from tests.support.rabbitmq import session_rabbitmq
-from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
 
 KILLS = int(os.environ.get("FLIGHTLINE_TEST_KILLS", "0"))
 """How many, instead of each test's own number."""
@@ -62,27 +58,6 @@ class Killer:
             self.kills += 1
             return True
         return False
-
-
-@pytest.fixture
-def servers(request: pytest.FixtureRequest, mongo_url: str, s3: S3Server, tmp_path: Path) -> Column:
-    """RabbitMQ, a MongoDB-compatible server and S3."""
-    broker = session_rabbitmq(request.config)
-    vhost = f"kills-{uuid4().hex[:8]}"
-    broker.control("add_vhost", vhost)
-    broker.control("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
-    home = tmp_path / "home"
-    home.mkdir()
-    backends = {
-        "bus": f"{broker.url}{vhost}",
-        "state": new_database(mongo_url),
-        "objects": f"s3://{s3.new_bucket()}/flightline",
-        "s3_endpoint": s3.endpoint_url,
-        "s3_region": REGION,
-        "s3_access_key": ACCESS_KEY,
-        "s3_secret_key": SECRET_KEY.get_secret_value(),
-    }
-    return Column(home, backends)
 
 
 def test_a_flight_killed_at_random_moments_loses_nothing(embedded: Column, flight: Path) -> None:

@@ -146,7 +146,7 @@ async def inventory(column: Column) -> Inventory:
         return Inventory(
             flights=tuple([flight.state async for flight in every(on, FLIGHTS, Flight)]),
             transfers=tuple(transfer.state for transfer in transfers),
-            tasks=tuple([task.status async for task in every(on, TASKS, Task)]),
+            tasks=tuple(sorted([task.status async for task in every(on, TASKS, Task)])),
             listed=tuple(sorted([name for transfer in transfers for name in await _listed(on, transfer)])),
             journalled=tuple(sorted(line.path for line in journal if line.state is FileState.STAGED)),
             dead_letters=sum([await depth(dead_queue(each.queue)) for each in SUBSCRIPTIONS]),

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from odm_gateway.orthophoto.camera import rotation_exp
-from odm_gateway.orthophoto.diagnosis import check_features, check_group, check_settled, warnings_of
+from odm_gateway.orthophoto.diagnosis import (
+    check_features,
+    check_group,
+    check_positions,
+    check_settled,
+    warnings_of,
+)
 from odm_gateway.orthophoto.features import Features
 from odm_gateway.orthophoto.models import Block, EngineError, LeftOut, Photo, Pose, Residuals
 from odm_gateway.orthophoto.settled import Settled
@@ -91,6 +97,14 @@ def test_given_a_third_of_photos_joined_when_checked_then_only_force_lets_it_pas
     with pytest.raises(EngineError, match=r"Only 4 of 10 photos .*groups of 4, 3, 3") as refusal:
         check_group([4, 3, 3], 10, force=False)
     assert refusal.value.code == "NO_OVERLAP"
+
+
+def test_given_one_place_for_all_photos_when_checked_then_it_is_refused() -> None:
+    check_positions(FLIGHT.scene.positions)
+
+    with pytest.raises(EngineError, match="All 6 photos carry the same GPS position") as refusal:
+        check_positions(np.full((6, 3), 12.0))
+    assert refusal.value.code == "NO_GPS"
 
 
 def test_given_pairs_only_when_checked_then_not_even_force_helps() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,13 +12,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from discovery.domain.flights import ENDED, Flight, FlightState, Run
-from discovery.finder import Finder, Found
+from discovery.finder import Finder, Found, flight_name
 from flightline.display import Display
 from flightline.pipeline import Pipeline, running_pipeline
+from flightline.products import collect, folder_for_products
+from ingest.domain.manifest import LeftOutFile, Manifest
+from ingest.domain.transfers import Transfer
 from shared.errors import InvalidInputError, PermanentError
 from shared.events import FlightOptions
+from shared.messaging.background import background
 from shared.messaging.progress import Progress
-from shared.objects.port import ObjectStore
 from shared.settings import PlatformSettings
 from shared.sources import local_folder
 from shared.state import Collection
@@ -47,6 +50,8 @@ class Result:
     run: Run
     out: Path
     files: tuple[Path, ...]
+    left_out: tuple[LeftOutFile, ...]
+    """Images that take no part, whoever found out why."""
 
 
 async def run_flight(settings: PlatformSettings, wanted: Wanted, display: Display) -> Result:
@@ -60,16 +65,13 @@ async def run_flight(settings: PlatformSettings, wanted: Wanted, display: Displa
         finder: Finder = pipeline.states["discovery"]["finder"]
         found = await finder.find(wanted.uri)
         _check_single(found)
-        (flight,) = await finder.ask(found, wanted.options)
-        _say_found(flight, display)
-        showing = asyncio.create_task(_show(pipeline, flight.flight_id, display))
-        try:
-            flight = await _ended(finder.flights, await finder.settled(flight))
-        finally:
-            showing.cancel()
-            with suppress(asyncio.CancelledError):
-                await showing
-        return await _collected(pipeline.platform.objects, flight, wanted)
+        out = _out_folder(found, wanted)
+        with folder_for_products(out):
+            (flight,) = await finder.ask(found, wanted.options)
+            _say_found(flight, display)
+            async with background(_show(pipeline, flight.flight_id, display)):
+                flight = await _ended(finder.flights, await finder.settled(flight))
+            return await _collected(pipeline, flight, out)
 
 
 def source_uri(named: str) -> str:
@@ -153,17 +155,31 @@ async def _readable(heard: AsyncIterator[bytes]) -> AsyncIterator[Progress]:
             yield Progress.model_validate_json(body)
 
 
-async def _collected(objects: ObjectStore, flight: Flight, wanted: Wanted) -> Result:
-    run = flight.run
+def _out_folder(found: Found, wanted: Wanted) -> Path:
+    name = flight_name(found.source, found.flights[0].images_path)
+    return (wanted.out or Path(f"{name}-products")).expanduser().absolute()
+
+
+async def _collected(pipeline: Pipeline, flight: Flight, out: Path) -> Result:
+    run, objects = flight.run, pipeline.platform.objects
     assert run is not None
     if run.state is not FlightState.COMPLETED or run.outputs is None:
         raise PermanentError(run.error or f"the flight ended {run.state.value}")
-    out = (wanted.out or Path(f"{flight.name}-products")).absolute()
-    prefix = objects.key(run.outputs)
-    files: list[Path] = []
-    for asset in run.assets:
-        if asset != BUNDLE:
-            (out / asset).parent.mkdir(parents=True, exist_ok=True)
-            await objects.download(f"{prefix}/{asset}", out / asset)
-            files.append(out / asset)
-    return Result(flight, run, out, tuple(files))
+    products = [asset for asset in run.assets if asset != BUNDLE]
+    files = await collect(objects, objects.key(run.outputs), products, out)
+    return Result(flight, run, out, files, (*await _not_staged(pipeline, flight, run), *_not_used(run)))
+
+
+async def _not_staged(pipeline: Pipeline, flight: Flight, run: Run) -> tuple[LeftOutFile, ...]:
+    """Return the images that ingest left out."""
+    transfers: Collection[Transfer] = pipeline.states["ingest"]["transfers"]
+    staged = (await transfers.load(f"{flight.flight_id}.{run.version}")).body.staged
+    assert staged is not None
+    objects = pipeline.platform.objects
+    return Manifest.model_validate_json(await objects.read(objects.key(staged.manifest))).rejected
+
+
+def _not_used(run: Run) -> Iterator[LeftOutFile]:
+    """Return the images that the engine left out."""
+    for item in run.summary.get("left_out", ()):
+        yield LeftOutFile(path=item["name"], reason=item["reason"])

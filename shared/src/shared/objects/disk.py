@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +57,11 @@ class Incoming:
         self.path.unlink(missing_ok=True)
 
     @property
+    def flushing(self) -> bool:
+        """Return whether a part is being flushed."""
+        return self._flushing is not None
+
+    @property
     def sha256(self) -> str:
         """Return the hex digest of what was written."""
         return self._hash.hexdigest()
@@ -97,6 +102,11 @@ class Incoming:
         os.fsync(self._file)
         return os.fstat(self._file)
 
+    def settle(self) -> None:
+        """Wait for what is being flushed, so that closing the file does not."""
+        if self._flushing:
+            wait([self._flushing])
+
     def move(self, target: Path) -> None:
         """Make what was written the content of ``target``, a file beside it, durably."""
         self.sync()
@@ -116,11 +126,15 @@ class Incoming:
 
 
 def _copy_some(source: int, target: int, offset: int) -> int:
-    try:
-        return os.copy_file_range(source, target, COPY_BYTES, offset, offset)
-    except OSError as error:
-        if error.errno not in _NO_KERNEL_COPY:
-            raise
+    if hasattr(os, "copy_file_range"):
+        try:
+            copied = os.copy_file_range(source, target, COPY_BYTES, offset, offset)
+        except OSError as error:
+            if error.errno not in _NO_KERNEL_COPY:
+                raise
+            copied = 0
+        if copied:  # some file systems of the kernel say 0 before the end
+            return copied
     return os.pwrite(target, os.pread(source, COPY_BYTES, offset), offset)
 
 

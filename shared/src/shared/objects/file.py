@@ -191,7 +191,7 @@ class FileObjects:
     async def ping(self) -> None:
         """Return if the folder can be written to."""
         with errors_translated(self._root):
-            await asyncio.to_thread(lambda: Incoming(self._temporary).__exit__(None, None, None))
+            await asyncio.to_thread(_probe, self._temporary)
 
     def _path(self, key: str) -> Path:
         return self._confined(names.key_to_path(self._root, check_key(key)), key)
@@ -310,6 +310,11 @@ def _same_or_refused(key: str, path: Path, about: About) -> StoredObject:
         if there != about.sha256:
             raise ObjectExistsError(f"{key} exists with another content")
         return described(key, content.stat, replace(content.about, sha256=there))
+
+
+def _probe(folder: Path) -> None:
+    with Incoming(folder) as incoming:
+        incoming.write([b"ping"])
 
 
 def _sweep(folder: Path) -> None:

@@ -38,12 +38,16 @@ async def receive(
         ContentError: More than ``size_bytes`` arrived.
         NotFoundError: ``content`` is a file that is not there.
     """
-    if isinstance(content, bytes):
-        await finished(lambda: incoming.write([content]))
-    elif isinstance(content, Path):
-        await finished(lambda: _copy_file(incoming, content))
-    else:
-        await _receive_stream(incoming, content, size_bytes)
+    try:
+        if isinstance(content, bytes):
+            await finished(lambda: incoming.write([content]))
+        elif isinstance(content, Path):
+            await finished(lambda: _copy_file(incoming, content))
+        else:
+            await _receive_stream(incoming, content, size_bytes)
+    finally:
+        if incoming.flushing:
+            await finished(incoming.settle)
 
 
 async def _receive_stream(incoming: Incoming, content: AsyncIterator[bytes], size_bytes: int | None) -> None:

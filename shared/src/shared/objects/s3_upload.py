@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from shared.errors import NotFoundError, PermanentError, TransientError
+from shared.objects.disk import errors_translated
 from shared.objects.port import ContentError
 from shared.objects.s3_errors import s3_errors
 
@@ -113,11 +114,13 @@ def opened_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         NotFoundError: There is none.
     """
-    try:
-        with path.open("rb") as file:
-            yield file
-    except FileNotFoundError as error:
-        raise NotFoundError(f"there is no file {path} to store") from error
+    with errors_translated(path):
+        try:
+            file = path.open("rb")
+        except FileNotFoundError as error:
+            raise NotFoundError(f"there is no file {path} to store") from error
+    with file:
+        yield file
 
 
 async def send_parts(upload: Upload, upload_id: str, parts: AsyncIterator[bytes]) -> Completing:

@@ -15,6 +15,9 @@ from flightline.session import session
 if TYPE_CHECKING:
     from flightline.flight_run import Result
 
+LISTED = 20
+"""Images left out that are named to people."""
+
 
 def run(
     source: Annotated[
@@ -61,10 +64,7 @@ def as_document(result: Result, seconds: float) -> dict[str, Any]:
         "out": str(result.out),
         "products": [str(path.relative_to(result.out)) for path in result.files],
         "summary": run.summary,
-        "skipped": [
-            skipped.model_dump()
-            for skipped in (result.flight.listing.skipped if result.flight.listing else ())
-        ],
+        "left_out": [file.model_dump() for file in result.left_out],
     }
 
 
@@ -74,7 +74,12 @@ def as_text(result: Result, seconds: float) -> str:
     lines = [f"Orthophoto of {result.flight.name} in {seconds:.1f} s: {_path(result, '.tif')}"]
     if preview := _path(result, ".png"):
         lines.append(f"Preview: {preview}")
-    lines += [f"{name.replace('_', ' ')}: {_shown(value)}" for name, value in summary.items()]
+    lines += [
+        f"{name.replace('_', ' ')}: {_shown(value)}" for name, value in summary.items() if name != "left_out"
+    ]
+    lines += [f"left out: {file.path}: {file.reason}" for file in result.left_out[:LISTED]]
+    if len(result.left_out) > LISTED:
+        lines.append(f"left out: {len(result.left_out) - LISTED} more; --json names them all")
     return "\n".join(lines)
 
 

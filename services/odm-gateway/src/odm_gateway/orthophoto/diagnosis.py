@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .features import Features
-    from .models import Block, Photo
+    from .models import Block, Floats, Photo
     from .settled import Settled
 
 _FEWEST_FEATURES: Final = 100
+_SMALLEST_EXTENT_M: Final = 1.0
 _REFUSED_GROUP_SHARE: Final = 0.3
 _REFUSED_SHARE: Final = 0.5
 _FEW_SHARE: Final = 0.8
@@ -46,6 +47,21 @@ def check_features(features: Sequence[Features]) -> None:
             "NO_TEXTURE",
             f"Only {textured} of {len(counts)} photos show {_FEWEST_FEATURES} or more distinct points "
             f"(median {np.median(counts):.0f}). Water, snow, fog and heavy blur cannot be mapped.",
+        )
+
+
+def check_positions(gps: Floats) -> None:
+    """Refuse photos that a receiver without a fix all put into one place.
+
+    Raises:
+        EngineError: ``NO_GPS``.
+    """
+    extent_m = float(np.ptp(gps[:, :2], axis=0).max())
+    if extent_m < _SMALLEST_EXTENT_M:
+        raise EngineError(
+            "NO_GPS",
+            f"All {len(gps)} photos carry the same GPS position (within {extent_m:.1f} m), so neither scale "
+            "nor direction can be known. Use photos with positions of their own.",
         )
 
 

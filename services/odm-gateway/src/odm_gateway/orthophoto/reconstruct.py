@@ -10,7 +10,7 @@ import numpy as np
 
 from .adjustment import settle
 from .bundle import residuals
-from .diagnosis import check_features, check_group, check_settled, warnings_of
+from .diagnosis import check_features, check_group, check_positions, check_settled, warnings_of
 from .exposure import exposure_gains, track_colors
 from .features import Features, extract_all
 from .frame import Frame, frame_photos
@@ -75,6 +75,7 @@ def reconstruct(
     photos, features, undecodable = extract_all(scan.photos, work_dir, options, progress)
     check_features(features)
     frame = frame_photos(photos)
+    check_positions(frame.gps)
     matches = match_all(photos, features, frame.gps, work_dir, options, progress)
     everyone = _Group(photos, features, matches, frame)
     connected, sizes = largest_group(len(photos), matches)
