@@ -122,7 +122,7 @@ def test_products_that_do_not_fit_are_said_and_come_later(
     result = column.run_json(*command)
 
     assert (full["status"], "no space left" in full["error"]) == ("failed", True)
-    assert result["status"] == "completed"
+    assert result["status"] == "completed", result
     assert asyncio.run(broken_members(column, result["task_id"])) is None
     assert asyncio.run(inventory(column)).tasks == (Status.FAILED, Status.COMPLETED)
 

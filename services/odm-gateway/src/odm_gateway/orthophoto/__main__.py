@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
+
+# Read by numpy when it is imported. The engine has threads of its own; more of them only fight for the cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from .worker import work
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from .cache import ArrayCache, photo_key
+from .decoding import decode
 from .image_header import BadImageError
 from .models import LeftOut
 from .parallel import map_threads
@@ -31,12 +32,6 @@ _GRID: Final = 8
 _CONTRAST: Final = 0.006
 _DESCRIPTOR_SCALE: Final = 512.0
 _COLOR_SHRINK: Final = 4
-_REDUCED: Final = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +118,15 @@ def extract_features(photo: Photo, longer_side_px: int, count: int) -> Features:
 def decode_reduced(photo: Photo, longer_side_px: int) -> NDArray[np.uint8]:
     """Return the photo in BGR as stored, shrunk so that its longer side is ``longer_side_px`` at most."""
     longer = max(photo.width, photo.height)
-    factor = max(step for step in _REDUCED if step == 1 or longer // step >= longer_side_px)
-    image = cv2.imread(str(photo.path), _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
+    decoded = decode(photo.path, longer / longer_side_px)
+    if decoded is None:
         raise BadImageError("not_an_image", "cannot be decoded")
+    image, _ = decoded
     scale = min(1.0, longer_side_px / longer)
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     if (image.shape[1], image.shape[0]) != size:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(image, np.uint8)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return image
 
 
 def rank_by_scale(

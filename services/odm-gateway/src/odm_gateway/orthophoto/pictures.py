@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .decoding import decode
 from .models import EngineError
 
 if TYPE_CHECKING:
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
     from .models import Floats, Photo
 
-_REDUCED: Final = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
 _SHRINK_FROM: Final = 1.2
 """A picture this much finer than asked is averaged down; less does not alias visibly."""
 
@@ -89,14 +84,14 @@ def load_picture(photo: Photo, shrink: float, gains: Floats) -> Picture:
     Raises:
         EngineError: ``UNREADABLE``, the file changed or vanished since it was scanned.
     """
-    factor = max(step for step in _REDUCED if step <= max(shrink, 1.0))
-    image = cv2.imread(str(photo.path), _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
+    decoded = decode(photo.path, shrink)
+    if decoded is None:
         raise EngineError("UNREADABLE", f"{photo.name} cannot be read any more.")
+    image, factor = decoded
     rows, columns = image.shape[:2]
     if shrink / factor > _SHRINK_FROM:
         size = (max(1, round(photo.width / shrink)), max(1, round(photo.height / shrink)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     steps = np.arange(256, dtype=np.float64)[:, None] * gains[None, ::-1]
     table = np.clip(np.rint(steps), 0, 255).astype(np.uint8).reshape(256, 1, 3)
     pixels = np.asarray(cv2.cvtColor(cv2.LUT(image, table), cv2.COLOR_BGR2RGB), np.uint8)
