@@ -67,9 +67,9 @@ class Ingest:
         objects = self.platform.objects
         return Manifest.model_validate_json(await objects.read(objects.key(event.data.manifest)))
 
-    async def transfer(self, *, where: str) -> Transfer:
+    async def transfer(self, *, where: str, within_s: float = 15) -> Transfer:
         """Return the only transfer once the text ``where`` is in its state or error."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(within_s):
             while True:
                 for document in (await self.transfers.find({})).items:
                     if where in f"{document.body.state} {document.body.error}":

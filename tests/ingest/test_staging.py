@@ -21,7 +21,8 @@ from tests.ingest.conftest import (
     running_ingest,
 )
 from tests.support.listening import heard
-from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.support.processes import free_port
+from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 from tests.support.small_disk import CannotMountError, small_disk
 
 
@@ -227,6 +228,21 @@ async def test_an_object_store_that_refuses_writes_rejects_no_image(
 
     assert "there is no such bucket" in str(failed.error)
     assert journalled == []
+
+
+async def test_an_object_store_that_was_away_costs_only_time(tmp_path: Path, flight: Path) -> None:
+    port = free_port()
+    place = {"objects": "s3://test-late", "s3_endpoint": f"http://127.0.0.1:{port}"}
+    keys = {"s3_access_key": ACCESS_KEY, "s3_secret_key": SECRET_KEY}
+    async with opened(tmp_path / "home", **place, **keys) as on, running_ingest(on) as ingest:
+        await ingest.tell(await found_by_discovery(flight))
+        waiting = await ingest.transfer(where="out of reach", within_s=60)
+        with s3_server(tmp_path, port) as server:
+            server.make_bucket("test-late")
+            event = await ingest.staged()
+
+    assert (waiting.state, waiting.attempt) == (TransferState.COPYING, 1)
+    assert event.data.image_count == 3
 
 
 async def test_a_file_that_is_written_while_it_is_copied_is_copied_again(

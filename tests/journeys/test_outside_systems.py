@@ -19,7 +19,7 @@ from flightline.pipeline import Pipeline, running_pipeline
 from shared.messaging.dead_letters import DeadLetters
 from shared.messaging.port import EXCHANGE, DeadLetter
 from shared.objects.s3_client import Server, s3_client
-from tests.support.columns import Column, inventory, one_flight
+from tests.support.columns import Column, Inventory, inventory, one_flight
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
 
 
@@ -28,7 +28,7 @@ async def prefix(s3: S3Server, flight: Path) -> str:
     """URI of the flight in a bucket of its owner's."""
     bucket = s3.new_bucket()
     async with s3_client(Server(s3.endpoint_url, REGION, ACCESS_KEY, SECRET_KEY)) as client:
-        for photo in flight.glob("*.JPG"):
+        for photo in photos(flight):
             key = f"flights/field 7/images/{photo.name}"
             await client.put_object(Bucket=bucket, Key=key, Body=photo.read_bytes())
     return f"s3://{bucket}/flights/field%207"
@@ -96,19 +96,25 @@ async def test_a_flight_told_of_over_amqp_is_processed_to_its_end(
             await publish(channel, body)
         told = (await next_document(queue))["data"]
     size = await pipeline.platform.objects.stat(f"products/{told['task_id']}/all.zip")
-    names = [f"images/{photo.name}" for photo in flight.glob("*.JPG")]
+    names = [f"images/{photo.name}" for photo in photos(flight)]
 
     assert (told["status"], told["flight_id"], told["summary"]["photos_used"]) == ("completed", "field-7", 6)
     assert size is not None
     assert await settled(servers) == one_flight(*names)
 
 
-async def settled(servers: Column) -> object:
+def photos(flight: Path) -> list[Path]:
+    return sorted(flight.glob("*.JPG"))
+
+
+async def settled(servers: Column) -> Inventory:
     """Return the inventory once discovery has heard of the end, too."""
     async with asyncio.timeout(10):
-        while "completed" not in (found := await inventory(servers)).flights:
+        while True:
+            found = await inventory(servers)
+            if "completed" in found.flights:
+                return found
             await asyncio.sleep(0.1)
-    return found
 
 
 async def test_a_source_that_may_not_be_read_is_told_as_a_failure(

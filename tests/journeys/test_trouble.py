@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,37 @@ def test_a_second_run_does_no_work_again(embedded: Column, flight: Path, tmp_pat
     assert second["task_id"] == first["task_id"]
     assert files_below(tmp_path / "out-1") == files_below(tmp_path / "out-0")
     assert asyncio.run(inventory(embedded)) == one_flight(*photo_names(flight))
+
+
+def test_ctrl_c_ends_a_run_soon_and_the_next_one_goes_on(
+    embedded: Column, flight: Path, tmp_path: Path
+) -> None:
+    command = ("run", str(flight), "--out", str(tmp_path / "out"))
+    with embedded.running(*command) as process:
+        assert process.stderr
+        process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=15)
+    result = embedded.run_json(*command)
+
+    assert (process.returncode, said.splitlines()[-1]) == (
+        130,
+        "flightline run: interrupted; the same command goes on from here",
+    )
+    assert result["status"] == "completed"
+    assert asyncio.run(inventory(embedded)) == one_flight(*photo_names(flight))
+
+
+def test_a_run_says_which_flight_goes_before_it(embedded: Column, flight: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(flight, tmp_path / "pasture")
+    with embedded.running("run", str(flight)) as process:
+        assert process.stderr
+        while "staging" not in process.stderr.readline():
+            pass
+    ended = embedded.run("run", str(other), "--out", str(tmp_path / "out"))
+
+    assert "first goes on: meadow, which was interrupted" in ended.stderr
+    assert asyncio.run(inventory(embedded)).tasks == (Status.COMPLETED, Status.COMPLETED)
 
 
 @pytest.mark.parametrize("name", ["state.db", "bus.db"])

@@ -39,15 +39,18 @@ class S3Server:
 
     def new_bucket(self) -> str:
         """Make a bucket and return its name."""
-        name = f"test-{uuid4().hex[:12]}"
+        return self.make_bucket(f"test-{uuid4().hex[:12]}")
+
+    def make_bucket(self, name: str) -> str:
+        """Make a bucket of this name."""
         with urlopen(Request(f"{self.endpoint_url}/{name}", method="PUT"), timeout=10):
             return name
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[S3Server]:
+def s3_server(folder: Path, port: int | None = None) -> Iterator[S3Server]:
     """Run a server; its log goes to ``folder``."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
     with running(command, port, folder / "moto.log"):
         yield S3Server(f"http://127.0.0.1:{port}")

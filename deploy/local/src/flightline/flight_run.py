@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from shared.messaging.background import background
 from shared.messaging.progress import Progress
 from shared.settings import PlatformSettings
 from shared.sources import local_folder
-from shared.state import Collection
+from shared.state import Collection, OneOf, Order
 
 SETTLE = timedelta(milliseconds=300)
 """Whoever names a folder says that it is complete; two equal looks still catch a copy under way."""
@@ -60,15 +60,16 @@ async def run_flight(settings: PlatformSettings, wanted: Wanted, display: Displa
     Raises:
         PermanentError: The flight cannot be processed; the message says why.
     """
-    overrides = {"discovery": {"settle": SETTLE, "roots": ()}}
+    overrides = {"discovery": {"roots": ()}}
     async with running_pipeline(_reading(settings, wanted.uri), overrides) as pipeline:
-        finder: Finder = pipeline.states["discovery"]["finder"]
+        finder: Finder = replace(pipeline.states["discovery"]["finder"], settle=SETTLE)
         found = await finder.find(wanted.uri)
         _check_single(found)
         out = _out_folder(found, wanted)
         with folder_for_products(out):
             (flight,) = await finder.ask(found, wanted.options)
             _say_found(flight, display)
+            await _say_others(finder.flights, flight, display)
             async with background(_show(pipeline, flight.flight_id, display)):
                 flight = await _ended(finder.flights, await finder.settled(flight))
             return await _collected(pipeline, flight, out)
@@ -132,6 +133,13 @@ def _say_found(flight: Flight, display: Display) -> None:
     display.say(f"{flight.name}: {listing.image_count} images, {listing.total_bytes / 1e6:.1f} MB")
     for skipped in listing.skipped:
         display.say(f"  left out: {skipped.path}: {skipped.reason}")
+
+
+async def _say_others(flights: Collection[Flight], ours: Flight, display: Display) -> None:
+    under_way = OneOf((FlightState.STAGING, FlightState.SCALING, FlightState.PROCESSING))
+    for document in (await flights.find({"state": under_way}, order=Order("updated_at"))).items:
+        if document.id != ours.flight_id:
+            display.say(f"  first goes on: {document.body.name}, which was interrupted or runs elsewhere")
 
 
 async def _ended(flights: Collection[Flight], flight: Flight) -> Flight:

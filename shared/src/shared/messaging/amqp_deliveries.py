@@ -152,7 +152,8 @@ class AmqpDeliveries:
         finally:
             self._consuming.clear()
             self._channel = None
-            self._take_waiting()
+            if not self._stopping:
+                self._take_waiting()
             await close_quietly(channel)
 
     async def _start(self, channel: AbstractChannel) -> None:

@@ -107,4 +107,7 @@ def _first_routing_key(headers: Mapping[str, Any]) -> str | None:
 
 
 def _broker_deaths(headers: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return headers.get("x-death") or [{}]
+    deaths = headers.get("x-death")
+    if not isinstance(deaths, list):  # anybody may publish a header of that name
+        return [{}]
+    return [death for death in deaths if isinstance(death, dict)] or [{}]

@@ -183,7 +183,9 @@ class Consumer:
         """Send a message whose handling failed to the retry ladder or to the dead letters."""
         delay = self._delay(delivery.attempt, error)
         if delay is not None:
-            log.warning("event.retried", error=_named(error), attempt=delivery.attempt, delay_s=delay.seconds)
+            log.warning(
+                "event.retried", error=_named(error), attempt=delivery.attempt, delay_s=delay.total_seconds()
+            )
             await delivery.retry(delay)
             route.count("retried")
             return

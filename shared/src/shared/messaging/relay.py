@@ -46,7 +46,7 @@ class OutboxRelay:
             try:
                 await self.flush()
                 pause_s = LOOK_EVERY_S
-            except TransientError as error:
+            except (TransientError, PermanentError) as error:
                 log.warning("outbox.delayed", error=str(error), pause_s=pause_s)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
