@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
-PYTHON_FOLDERS := shared services deploy tests $(if $(wildcard bench/*.py),bench)
+PYTHON_FOLDERS := shared services deploy tests bench
 MEMBERS := pyproject.toml uv.lock $(wildcard */pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
 SETUP := .venv/.setup
 
@@ -41,7 +41,7 @@ check: $(SETUP) ## Check formatting, lint, types, imports between packages, lock
 	$(BIN)/python -m flightline.docs --check
 
 bench: $(SETUP) ## Measure speed and memory
-	for file in bench/[a-z]*.py; do $(BIN)/python "$$file"; done
+	for name in bus state objects engine pipeline; do $(BIN)/python -m "bench.$$name"; done
 
 docs: $(SETUP) ## Write the generated pages anew: events, settings, schemas, AsyncAPI
 	$(BIN)/python -m flightline.docs

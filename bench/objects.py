@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,10 @@ def file_steps(folder: Path, content: bytes) -> dict[str, Step]:
     }
 
 
-def s3_steps(objects: ObjectStore, client: Any, folder: Path, content: bytes) -> dict[str, Step]:
-    """Return what to measure of S3."""
+def s3_write_steps(objects: ObjectStore, client: Any, content: bytes) -> dict[str, Step]:
+    """Return what to measure of writing to S3."""
     target = {"Bucket": "bench", "Key": "k"}
     eight = content[: 8 << 20]
-
-    async def speed(operation: Awaitable[object]) -> float:
-        return len(content) / MB / await seconds(operation)
 
     async def plain_parts() -> None:
         begun = await client.create_multipart_upload(**target)
@@ -123,23 +121,13 @@ def s3_steps(objects: ObjectStore, client: Any, folder: Path, content: bytes) ->
         await asyncio.gather(*(send(number + 1) for number in range(-(-len(content) // (16 << 20)))))
         await client.complete_multipart_upload(**upload, MultipartUpload={"Parts": []})
 
-    async def plain_download() -> None:
-        answer = await client.get_object(**target)
-        with (folder / "plain").open("wb") as file:
-            async with answer["Body"] as body:
-                while chunk := await body.read(1 << 20):
-                    file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-
     async def many(put: Callable[[str], Awaitable[object]]) -> float:
-        began = time.perf_counter()
-        await asyncio.gather(*(put(f"k{n}") for n in range(CALLERS)))
-        return len(eight) * CALLERS / MB / (time.perf_counter() - began)
+        seconds_taken = await seconds(asyncio.gather(*(put(f"k{n}") for n in range(CALLERS))))
+        return len(eight) * CALLERS / MB / seconds_taken
 
     return {
-        "s3: put in parts, MB/s": lambda: speed(objects.put("k", content)),
-        "peer: aiobotocore in parts, MB/s": lambda: speed(plain_parts()),
+        "s3: put in parts, MB/s": lambda: speed(content, objects.put("k", content)),
+        "peer: aiobotocore in parts, MB/s": lambda: speed(content, plain_parts()),
         "s3: put 16 x 8 MB, MB/s": lambda: many(lambda key: objects.put(key, eight)),
         "peer: aiobotocore 16 x 8 MB, MB/s": lambda: many(
             lambda key: client.put_object(Bucket="bench", Key=key, Body=eight)
@@ -148,9 +136,40 @@ def s3_steps(objects: ObjectStore, client: Any, folder: Path, content: bytes) ->
         "peer: aiobotocore 1 KB, per s": lambda: small_puts(
             lambda key: client.put_object(Bucket="bench", Key=key, Body=bytes(1024))
         ),
-        "s3: download, MB/s": lambda: speed(objects.download("k", folder / "got")),
-        "peer: aiobotocore download + fsync, MB/s": lambda: speed(plain_download()),
     }
+
+
+def s3_read_steps(objects: ObjectStore, client: Any, folder: Path, content: bytes) -> dict[str, Step]:
+    """Return what to measure of reading from S3."""
+
+    async def plain(take: Callable[[bytes], object]) -> None:
+        answer = await client.get_object(Bucket="bench", Key="k")
+        async with answer["Body"] as body:
+            while chunk := await body.read(1 << 20):
+                take(chunk)
+
+    async def plain_download() -> None:
+        with (folder / "plain").open("wb") as file:
+            await plain(file.write)
+            file.flush()
+            os.fsync(file.fileno())
+
+    async def read() -> None:
+        async with objects.open("k") as chunks:
+            async for _ in chunks:
+                pass
+
+    return {
+        "s3: read a stream, MB/s": lambda: speed(content, read()),
+        "peer: aiobotocore read, MB/s": lambda: speed(content, plain(len)),
+        "s3: download, hash checked, MB/s": lambda: speed(content, objects.download("k", folder / "got")),
+        "peer: aiobotocore download + fsync, MB/s": lambda: speed(content, plain_download()),
+    }
+
+
+async def speed(content: bytes, operation: Awaitable[object]) -> float:
+    """Return at how many megabytes a second ``operation`` moves ``content``."""
+    return len(content) / MB / await seconds(operation)
 
 
 async def measure(steps: dict[str, Step], repeats: int) -> dict[str, float]:
@@ -159,7 +178,20 @@ async def measure(steps: dict[str, Step], repeats: int) -> dict[str, float]:
     for _ in range(repeats + 1):
         for name, step in steps.items():
             runs[name].append(await step())
-    return {name: round(statistics.median(figures[1:]), 1) for name, figures in runs.items()}
+    medians = {name: round(statistics.median(figures[1:]), 1) for name, figures in runs.items()}
+    return medians | _ratios(runs)
+
+
+def _ratios(runs: dict[str, list[float]]) -> dict[str, float]:
+    """Return ours over the peer that follows it, pair by pair, as median: the machine's moods cancel out."""
+    names = list(runs)
+    return {
+        f"ratio of {ours}": round(
+            statistics.median(a / b for a, b in zip(runs[ours][1:], runs[peer][1:], strict=True)), 3
+        )
+        for ours, peer in pairwise(names)
+        if peer.startswith("peer") and not ours.startswith("peer")
+    }
 
 
 async def measure_all(mebibytes: int, repeats: int) -> dict[str, float]:
@@ -178,7 +210,8 @@ async def measure_all(mebibytes: int, repeats: int) -> dict[str, float]:
                 "s3", endpoint_url=url, region_name="x", aws_access_key_id="x", aws_secret_access_key="y"
             ) as client,
         ):
-            return figures | await measure(s3_steps(objects, client, folder, content), repeats)
+            figures |= await measure(s3_write_steps(objects, client, content), repeats)
+            return figures | await measure(s3_read_steps(objects, client, folder, content), repeats)
 
 
 def main() -> None:
@@ -191,7 +224,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     figures = asyncio.run(measure_all(arguments.mebibytes, arguments.repeats))
-    rows = [f"{name:44}{figure:>12,.0f}" for name, figure in figures.items()]
+    rows = [f"{name:52}{figure:>12,.2f}" for name, figure in figures.items()]
     print(json.dumps(figures, indent=1) if arguments.json else "\n".join(rows))
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 from pydantic import SecretStr
 
+from discovery.config import Settings
 from shared.events import Event, FlightFound, ImagesStaged, new_event
 from shared.platform import Platform
 from tests.discovery.conftest import DiscoveryClient, running_discovery
@@ -65,6 +66,11 @@ async def test_an_unknown_root_keeps_no_other_waiting(platform: Platform, root: 
     roots = ("file:///nowhere/at/all", root.as_uri())
     async with running_discovery(platform, roots=roots, scan_every=0.1):
         assert len(await heard(platform, FlightFound, at_least=2)) == 2
+
+
+def test_a_root_that_is_no_uri_is_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match="expected URIs such as"):
+        Settings(roots=("/data/flights",))
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,24 @@ def test_products_that_do_not_fit_are_said_and_come_later(
     assert asyncio.run(inventory(column)).tasks == (Status.FAILED, Status.COMPLETED)
 
 
+def test_photos_that_do_not_fit_are_said_while_the_run_waits(
+    embedded: Column, disk: Path, flight: Path
+) -> None:
+    ballast = disk / "ballast"
+    ballast.write_bytes(b"x" * ((12 << 20) - 400_000))
+    column = Column(embedded.home, {"objects": f"file://{disk}/objects"})
+    with column.running("run", str(flight)) as process:
+        assert process.stderr
+        said = iter(process.stderr.readline, "")
+        trouble = next(line for line in said if "interrupted" in line)
+        ballast.unlink()
+        _, rest = process.communicate(timeout=60)
+
+    assert "staging interrupted" in trouble
+    assert "no space left" in trouble
+    assert process.returncode == 0, rest
+
+
 def test_an_out_folder_that_is_full_is_said_and_costs_no_second_task(
     embedded: Column, disk: Path, flight: Path
 ) -> None:

@@ -152,9 +152,12 @@ async def _ended(flights: Collection[Flight], flight: Flight) -> Flight:
 async def _show(pipeline: Pipeline, flight_id: str, display: Display) -> None:
     async with pipeline.platform.transport.hear() as heard:
         async for progress in _readable(heard):
-            if progress.flight_id == flight_id:
-                note = f"{progress.bytes / 1e6:.1f} MB" if progress.bytes else progress.message or ""
-                display.stage(progress.stage, progress.done, progress.total, note)
+            if progress.flight_id != flight_id:
+                continue
+            if progress.stage == "staging" and progress.message:  # trouble, which people have to see
+                display.say(f"  staging {progress.message}")
+            note = f"{progress.bytes / 1e6:.1f} MB" if progress.bytes else progress.message or ""
+            display.stage(progress.stage, progress.done, progress.total, note)
 
 
 async def _readable(heard: AsyncIterator[bytes]) -> AsyncIterator[Progress]:

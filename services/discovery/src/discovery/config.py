@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.settings import CommaList, Duration, Port, ServiceSettings
+
+URI_BEGIN = re.compile(r"[a-z][a-z0-9+.-]*://.")
 
 
 class Settings(ServiceSettings):
@@ -33,3 +36,11 @@ class Settings(ServiceSettings):
     settle: Annotated[
         Duration, Field(description="How long a flight must stay the same before it is announced.")
     ] = timedelta(seconds=30)
+
+    @field_validator("roots")
+    @classmethod
+    def _roots_are_uris(cls, roots: tuple[str, ...]) -> tuple[str, ...]:
+        for root in roots:
+            if not URI_BEGIN.match(root):
+                raise ValueError(f"expected URIs such as s3://bucket/flights or file:///data, not {root}")
+        return roots

@@ -18,8 +18,17 @@ log = structlog.get_logger()
 
 async def scan_roots(finder: Finder, roots: Sequence[str], *, every: timedelta) -> None:
     """Scan every root, for ever; one that fails does not keep the others waiting."""
+    async with asyncio.TaskGroup() as scans:
+        for root in roots:
+            scans.create_task(_scan_again_and_again(finder, root, every), name=f"scan {root}")
+
+
+async def _scan_again_and_again(finder: Finder, root: str, every: timedelta) -> None:
+    trouble: str | None = None
     while True:
-        await asyncio.gather(*(_scan(finder, root) for root in roots))
+        before, trouble = trouble, await _scan(finder, root)
+        if trouble and trouble != before:  # once, not every minute
+            log.warning("root.unreadable", root=root, error=trouble)
         await asyncio.sleep(every.total_seconds())
 
 
@@ -44,13 +53,14 @@ async def _look_at_settling(finder: Finder, every: timedelta) -> None:
             return
 
 
-async def _scan(finder: Finder, root: str) -> None:
+async def _scan(finder: Finder, root: str) -> str | None:
+    """Scan a root once and return why that failed, if it did."""
     try:
         count = await finder.scan(root)
     except (PermanentError, TransientError) as error:
-        log.warning("root.unreadable", root=root, error=str(error))
-    else:
-        log.debug("root.scanned", root=root, flights=count)
+        return str(error)
+    log.debug("root.scanned", root=root, flights=count)
+    return None
 
 
 async def _look(finder: Finder, flight: Flight) -> None:

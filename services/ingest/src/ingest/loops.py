@@ -103,12 +103,12 @@ class TransferLoop:
             log.warning("transfer.unrecorded", error=str(error))
 
     async def _copied(self, transfer: Transfer) -> Callable[[Transfer], Change[Transfer]]:
-        flight_id = transfer.flight.flight_id
+        how_far = Progress(flight_id=transfer.flight.flight_id, stage="staging", done=0, total=1)
 
         async def counted(done: int, total: int, copied: int) -> None:
-            await self.bus.progress(
-                Progress(flight_id=flight_id, stage="staging", done=done, total=total, bytes=copied)
-            )
+            nonlocal how_far
+            how_far = how_far.model_copy(update={"done": done, "total": total, "bytes": copied})
+            await self.bus.progress(how_far)
 
         try:
             staged = await self.copier.copy(transfer, counted)
@@ -116,6 +116,7 @@ class TransferLoop:
             return partial(failed, error=str(error))
         except TransientError as error:
             log.warning("transfer.interrupted", error=str(error), attempt=transfer.attempt + 1)
+            await self.bus.progress(how_far.model_copy(update={"message": f"interrupted: {error}"}))
             return partial(postponed, error=str(error), ladder=self.retry_after)
         except Exception as error:  # a bug must not keep the other transfers waiting
             log.exception("transfer.broken")
