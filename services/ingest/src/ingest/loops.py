@@ -28,12 +28,9 @@ from shared.events import Event, FlightFound, TaskCompleted, new_event
 from shared.messaging.bus import Bus
 from shared.messaging.progress import Progress
 from shared.state import Between, Change, Collection, Document, LeaseLostError, Order
-from shared.state.lease import hold
-from shared.state.owner import release_gone
+from shared.state.work import WorkQueue
 
 log = structlog.get_logger()
-
-POLL_S = 1.0
 
 
 @dataclass(slots=True)
@@ -48,59 +45,39 @@ class TransferLoop:
     at_once: int
     retry_after: tuple[timedelta, ...]
     """How long to wait after each failure that may pass."""
-    _due: asyncio.Event = field(default_factory=asyncio.Event)
+    _queue: WorkQueue[Transfer] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say which transfers wait: those to be copied whose time has come, longest due first."""
+        copying = {"state": TransferState.COPYING.value}
+        self._queue = WorkQueue(
+            self.transfers,
+            waiting=lambda: copying | {"due_s": Between(high=time.time())},
+            order=Order("due_s"),
+            owner=self.owner,
+            lease=self.lease,
+            at_once=self.at_once,
+            left_behind=copying,
+        )
 
     def wake(self) -> None:
         """Look for work now instead of at the next poll."""
-        self._due.set()
+        self._queue.wake()
 
     async def run(self) -> None:
         """Work on whatever is due, for ever; first on what dead predecessors on this host left."""
-        await release_gone(self.transfers, {"state": TransferState.COPYING.value})
-        async with asyncio.TaskGroup() as workers:
-            for number in range(self.at_once):
-                workers.create_task(self._work(), name=f"transfer worker {number}")
+        await self._queue.run(self._work)
 
-    async def _work(self) -> None:
-        while True:
-            document = await self._claim()
-            if document is None:
-                await self._pause()
-                continue
-            flight = document.body.flight
-            with bound_contextvars(flight_id=flight.flight_id, version=flight.version):
-                await self._settle(document)
-
-    async def _pause(self) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._due.wait(), POLL_S)
-        self._due.clear()
-
-    async def _claim(self) -> Document[Transfer] | None:
-        try:
-            return await self.transfers.claim(
-                {"state": TransferState.COPYING.value, "due_s": Between(high=time.time())},
-                owner=self.owner,
-                hold=self.lease,
-                order=Order("due_s"),
-            )
-        except TransientError as error:
-            log.warning("state.unavailable", error=str(error))
-            return None
-
-    async def _settle(self, document: Document[Transfer]) -> None:
-        try:
-            async with hold(self.transfers, document.id, owner=self.owner, hold=self.lease):
+    async def _work(self, document: Document[Transfer]) -> None:
+        flight = document.body.flight
+        with bound_contextvars(flight_id=flight.flight_id, version=flight.version):
+            try:
                 outcome = await self._copied(document.body)
+            except asyncio.CancelledError:  # told to stop: another process shall not wait for the lease
+                with suppress(LeaseLostError, TransientError):
+                    await asyncio.shield(self.transfers.release(document.id, owner=self.owner))
+                raise
             await self.transfers.update(document.id, outcome, owner=self.owner)
-        except asyncio.CancelledError:  # told to stop: another process shall not wait for the lease
-            with suppress(LeaseLostError, TransientError):
-                await asyncio.shield(self.transfers.release(document.id, owner=self.owner))
-            raise
-        except LeaseLostError as error:
-            log.warning("transfer.taken_over", error=str(error))
-        except TransientError as error:  # the store itself: the lease lapses and the work goes on from there
-            log.warning("transfer.unrecorded", error=str(error))
 
     async def _copied(self, transfer: Transfer) -> Callable[[Transfer], Change[Transfer]]:
         how_far = Progress(flight_id=transfer.flight.flight_id, stage="staging", done=0, total=1)

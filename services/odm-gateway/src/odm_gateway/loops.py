@@ -15,12 +15,12 @@ from odm_gateway.domain.completion import completion
 from odm_gateway.domain.tasks import OPEN, Status, Task, begun, handed_back, tidied
 from odm_gateway.ports import Engine, Job
 from odm_gateway.running import Ending, Run
-from shared.errors import PermanentError, TransientError
+from shared.errors import TransientError
 from shared.messaging.bus import Bus
 from shared.objects.port import ObjectStore
 from shared.state import Change, Collection, CollectionSpec, Document, Index, LeaseLostError, OneOf, Order
 from shared.state.lease import hold
-from shared.state.owner import release_gone
+from shared.state.work import WorkQueue
 
 TASKS = CollectionSpec(
     "odm_tasks", (Index(("status", "inserted_us")), Index(("inserted_us",)), Index(("untidy", "status")))
@@ -48,18 +48,27 @@ class TaskLoop:
     max_images: int | None = None
     retry_after: tuple[timedelta, ...] = ()
     """How long to wait after each failure of the engine or the object store that may pass."""
-    _due: asyncio.Event = field(default_factory=asyncio.Event)
+    _queue: WorkQueue[Task] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say which tasks wait: all that are open, oldest first."""
+        self._queue = WorkQueue(
+            self.tasks,
+            waiting=lambda: {"status": OPEN_STATUS},
+            order=Order("inserted_us"),
+            owner=self.owner,
+            lease=self.lease,
+            at_once=self.at_once,
+            left_behind={"status": OPEN_STATUS},
+        )
 
     def wake(self) -> None:
         """Look for work now instead of at the next poll."""
-        self._due.set()
+        self._queue.wake()
 
     async def run(self) -> None:
         """Work on whatever is queued, for ever; first on what dead predecessors on this host left."""
-        await self._take_over()
-        async with asyncio.TaskGroup() as workers:
-            for number in range(self.at_once):
-                workers.create_task(self._work(), name=f"task worker {number}")
+        await self._queue.run(self._work)
 
     async def tidy(self) -> None:
         """Remove what finished tasks left behind, and tasks that nobody wants any more, for ever."""
@@ -99,48 +108,9 @@ class TaskLoop:
         for key in [stored.key async for stored in self.objects.list(products)]:
             await self.objects.delete(key)
 
-    async def _work(self) -> None:
-        while True:
-            document = await self._claim()
-            if document is None:
-                await self._pause()
-                continue
-            with bound_contextvars(task_id=document.body.id, flight_id=flight_id(document.body)):
-                await self._settle(document.id)
-
-    async def _take_over(self) -> None:
-        try:
-            await release_gone(self.tasks, {"status": OPEN_STATUS})
-        except (PermanentError, TransientError) as error:  # then their leases lapse by themselves
-            log.warning("takeover.delayed", error=str(error))
-
-    async def _pause(self) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._due.wait(), POLL_S)
-        self._due.clear()
-
-    async def _claim(self) -> Document[Task] | None:
-        try:
-            return await self.tasks.claim(
-                {"status": OPEN_STATUS}, owner=self.owner, hold=self.lease, order=Order("inserted_us")
-            )
-        except TransientError as error:
-            log.warning("state.unavailable", error=str(error))
-        except PermanentError:  # one unreadable document must not keep the others waiting
-            log.exception("task.unreadable")
-        return None
-
-    async def _settle(self, document_id: str) -> None:
-        try:
-            async with hold(self.tasks, document_id, owner=self.owner, hold=self.lease):
-                await self._see_through(document_id)
-        except LeaseLostError as error:
-            log.warning("task.taken_over", error=str(error))
-        except TransientError as error:  # the store itself: the lease lapses and the work goes on from there
-            log.warning("task.unrecorded", error=str(error))
-            await asyncio.sleep(POLL_S)
-        except PermanentError:
-            log.exception("task.unreadable")
+    async def _work(self, document: Document[Task]) -> None:
+        with bound_contextvars(task_id=document.body.id, flight_id=flight_id(document.body)):
+            await self._see_through(document.id)
 
     async def _see_through(self, document_id: str) -> None:
         now = datetime.now(UTC)

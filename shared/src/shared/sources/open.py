@@ -26,8 +26,6 @@ class Sources:
 
     settings: PlatformSettings
     stack: AsyncExitStack
-    folders: Sequence[Path]
-    """Folders that ``file://`` sources may lie in."""
     _client: Any = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -54,9 +52,10 @@ class Sources:
 
     def _folder(self, uri: str) -> FolderSource:
         source = FolderSource(local_folder(uri))
-        if not any(source.root.is_relative_to(folder.resolve()) for folder in self.folders):
+        folders = self.settings.readable_folders
+        if not any(source.root.is_relative_to(folder.resolve()) for folder in folders):
             raise SourceForbiddenError(
-                f"{source.root} is in none of the folders that may be read ({_listed(self.folders)});"
+                f"{source.root} is in none of the folders that may be read ({_listed(folders)});"
                 " set FLIGHTLINE_FOLDERS"
             )
         return source
@@ -95,10 +94,10 @@ def _parts(uri: str) -> tuple[str, str, str]:
 
 
 @asynccontextmanager
-async def open_sources(settings: PlatformSettings, *folders: Path) -> AsyncIterator[Sources]:
-    """Open sources with the platform's S3 access; ``folders`` may be read beside those of the settings."""
+async def open_sources(settings: PlatformSettings) -> AsyncIterator[Sources]:
+    """Open sources with the platform's S3 access, and the folders that it allows."""
     async with AsyncExitStack() as stack:
-        yield Sources(settings, stack, (*settings.readable_folders, *folders))
+        yield Sources(settings, stack)
 
 
 def _listed(folders: Sequence[Path]) -> str:

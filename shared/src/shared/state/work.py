@@ -1,0 +1,99 @@
+"""Documents that wait to be worked on: claimed one by one, under a lease, by any number of processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+import structlog
+from pydantic import BaseModel
+
+from shared.errors import PermanentError, TransientError
+from shared.state.documents import Collection, Document, LeaseLostError
+from shared.state.lease import hold
+from shared.state.owner import release_gone
+from shared.state.port import Order, Where
+
+M = TypeVar("M", bound=BaseModel)
+
+POLL_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class WorkQueue(Generic[M]):
+    """The documents of a collection that wait for work."""
+
+    collection: Collection[M]
+    waiting: Callable[[], Where]
+    """What a document must be like to be worked on now."""
+    order: Order
+    owner: str
+    lease: timedelta
+    """How long a silent process keeps a document before another takes it over."""
+    at_once: int
+    left_behind: Where
+    """Where dead processes may have left leases that nobody has to wait for."""
+    _due: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """Look for work now instead of at the next poll."""
+        self._due.set()
+
+    async def run(self, work: Callable[[Document[M]], Awaitable[None]]) -> None:
+        """Call ``work`` with every document that waits, ``at_once`` at a time, for ever.
+
+        It runs under the lease, which its last change gives back; it is cancelled when the lease is lost.
+        What dead processes of this host left behind is taken over at once.
+        """
+        await self._take_over()
+        async with asyncio.TaskGroup() as workers:
+            for number in range(self.at_once):
+                workers.create_task(self._worker(work), name=f"{self.collection.spec.name} worker {number}")
+
+    async def _worker(self, work: Callable[[Document[M]], Awaitable[None]]) -> None:
+        while True:
+            document = await self._claim()
+            if document is None:
+                await self._pause()
+            else:
+                await self._do(work, document)
+
+    async def _do(self, work: Callable[[Document[M]], Awaitable[None]], document: Document[M]) -> None:
+        try:
+            async with hold(self.collection, document.id, owner=self.owner, hold=self.lease):
+                await work(document)
+        except LeaseLostError as error:
+            log.warning("work.taken_over", error=str(error))
+        except TransientError as error:  # the store itself: the lease lapses and the work goes on from there
+            log.warning("work.unrecorded", document=document.id, error=str(error))
+            await asyncio.sleep(POLL_S)
+        except PermanentError:
+            log.exception("work.unreadable", document=document.id)
+
+    async def _claim(self) -> Document[M] | None:
+        try:
+            return await self.collection.claim(
+                self.waiting(), owner=self.owner, hold=self.lease, order=self.order
+            )
+        except TransientError as error:
+            log.warning("state.unavailable", error=str(error))
+        except PermanentError:  # one unreadable document must not keep the others waiting
+            log.exception("work.unreadable")
+        return None
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._due.wait(), POLL_S)
+        self._due.clear()
+
+    async def _take_over(self) -> None:
+        try:
+            await release_gone(self.collection, self.left_behind)
+        except (PermanentError, TransientError) as error:  # then their leases lapse by themselves
+            log.warning("takeover.delayed", error=str(error))
