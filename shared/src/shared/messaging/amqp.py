@@ -21,6 +21,7 @@ from shared.messaging.background import background
 from shared.messaging.port import (
     EXCHANGE,
     PROGRESS_EXCHANGE,
+    START_WITHIN,
     DeadLetter,
     Deliveries,
     Message,
@@ -30,8 +31,6 @@ from shared.messaging.topology import KEPT_EXCHANGE, declarations, subscription_
 
 log = structlog.get_logger(__name__)
 
-START_WITHIN = timedelta(minutes=2)
-"""How long a service waits at start for a broker that cannot be reached."""
 OPEN_WITHIN_S = 10.0
 """How long entering ``consume`` waits for the broker; after that it comes when it comes."""
 

@@ -10,11 +10,10 @@ from urllib.parse import urlsplit
 
 from shared.errors import InvalidInputError
 from shared.events import Event
-from shared.messaging.amqp import START_WITHIN, open_amqp
 from shared.messaging.background import background
 from shared.messaging.codec import encode
 from shared.messaging.consumer import DEFAULT_GRACE, Consumer
-from shared.messaging.port import Topology, Transport
+from shared.messaging.port import START_WITHIN, Topology, Transport
 from shared.messaging.progress import Progress, ProgressTeller
 from shared.messaging.sqlite import open_sqlite
 from shared.state.open import sqlite_path
@@ -89,6 +88,8 @@ def open_transport(
         case "sqlite":
             return open_sqlite(sqlite_path(url))
         case "amqp" | "amqps":
+            from shared.messaging.amqp import open_amqp  # noqa: PLC0415 - a fifth of a second at start-up
+
             return open_amqp(url, start_within=start_within)
         case scheme:
             raise InvalidInputError(

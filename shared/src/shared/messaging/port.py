@@ -28,6 +28,10 @@ DEFAULT_LADDER = (
 """How long a message waits before each new attempt; after the last it is a dead letter."""
 
 
+START_WITHIN = timedelta(minutes=2)
+"""How long a service waits at start for a broker that cannot be reached."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """That a service hears of a type of event, in a queue of its own."""
