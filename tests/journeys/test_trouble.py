@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ from shared.platform import open_platform
 from tests.support.bad_images import spoil
 from tests.support.columns import Column, broken_members, files_below, inventory, mapped_share, one_flight
 from tests.support.small_disk import CannotMountError, small_disk
+
+
+@pytest.fixture
+def simulated(embedded: Column) -> Column:
+    """Embedded backends with an engine that makes products up, for what has nothing to do with pictures."""
+    return replace(embedded, own={"ODM_GATEWAY_ENGINE": "simulate"})
 
 
 def photo_names(flight: Path) -> list[str]:
@@ -47,56 +54,55 @@ def test_a_flight_without_good_images_fails_with_a_sentence(embedded: Column, tm
     assert not (tmp_path / "out").exists()
 
 
-def test_two_runs_of_one_folder_share_one_task(embedded: Column, flight: Path, tmp_path: Path) -> None:
+def test_two_runs_of_one_folder_share_one_task(simulated: Column, flight: Path, tmp_path: Path) -> None:
     command = ("run", str(flight), "--out", str(tmp_path / "out"), "--json")
-    with embedded.running(*command) as first, embedded.running(*command) as second:
+    with simulated.running(*command) as first, simulated.running(*command) as second:
         results = [json.loads(process.communicate(timeout=100)[0]) for process in (first, second)]
 
     assert [result["status"] for result in results] == ["completed", "completed"]
     assert results[0]["task_id"] == results[1]["task_id"]
     assert files_below(tmp_path / "out") == results[0]["products"]
-    assert asyncio.run(inventory(embedded)) == one_flight(*photo_names(flight))
+    assert asyncio.run(inventory(simulated)) == one_flight(*photo_names(flight))
 
 
-def test_a_second_run_does_no_work_again(embedded: Column, flight: Path, tmp_path: Path) -> None:
-    first, second = (
-        embedded.run_json("run", str(flight), "--out", str(tmp_path / f"out-{number}")) for number in range(2)
-    )
+def test_a_second_run_does_no_work_again(simulated: Column, flight: Path, tmp_path: Path) -> None:
+    outs = [tmp_path / "out-0", tmp_path / "out-1"]
+    first, second = (simulated.run_json("run", str(flight), "--out", str(out)) for out in outs)
 
     assert second["task_id"] == first["task_id"]
-    assert files_below(tmp_path / "out-1") == files_below(tmp_path / "out-0")
-    assert asyncio.run(inventory(embedded)) == one_flight(*photo_names(flight))
+    assert files_below(outs[1]) == files_below(outs[0])
+    assert asyncio.run(inventory(simulated)) == one_flight(*photo_names(flight))
 
 
 def test_ctrl_c_ends_a_run_soon_and_the_next_one_goes_on(
-    embedded: Column, flight: Path, tmp_path: Path
+    simulated: Column, flight: Path, tmp_path: Path
 ) -> None:
     command = ("run", str(flight), "--out", str(tmp_path / "out"))
-    with embedded.running(*command) as process:
+    with simulated.running(*command) as process:
         assert process.stderr
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=15)
-    result = embedded.run_json(*command)
+    result = simulated.run_json(*command)
 
     assert (process.returncode, said.splitlines()[-1]) == (
         130,
         "flightline run: interrupted; the same command goes on from here",
     )
     assert result["status"] == "completed"
-    assert asyncio.run(inventory(embedded)) == one_flight(*photo_names(flight))
+    assert asyncio.run(inventory(simulated)) == one_flight(*photo_names(flight))
 
 
-def test_a_run_says_which_flight_goes_before_it(embedded: Column, flight: Path, tmp_path: Path) -> None:
+def test_a_run_says_which_flight_goes_before_it(simulated: Column, flight: Path, tmp_path: Path) -> None:
     other = shutil.copytree(flight, tmp_path / "pasture")
-    with embedded.running("run", str(flight)) as process:
+    with simulated.running("run", str(flight)) as process:
         assert process.stderr
         while "staging" not in process.stderr.readline():
             pass
-    ended = embedded.run("run", str(other), "--out", str(tmp_path / "out"))
+    ended = simulated.run("run", str(other), "--out", str(tmp_path / "out"))
 
     assert "first goes on: meadow, which was interrupted" in ended.stderr
-    assert asyncio.run(inventory(embedded)).tasks == (Status.COMPLETED, Status.COMPLETED)
+    assert asyncio.run(inventory(simulated)).tasks == (Status.COMPLETED, Status.COMPLETED)
 
 
 @pytest.mark.parametrize("name", ["state.db", "bus.db"])
@@ -119,11 +125,11 @@ async def put_poison(column: Column) -> None:
 
 
 def test_poison_is_buried_with_its_reason_and_stops_nothing(
-    embedded: Column, flight: Path, tmp_path: Path
+    simulated: Column, flight: Path, tmp_path: Path
 ) -> None:
-    asyncio.run(put_poison(embedded))
-    result = embedded.run_json("run", str(flight), "--out", str(tmp_path / "out"))
-    listed = embedded.run("dead-letters", "list", "--json").stdout.splitlines()
+    asyncio.run(put_poison(simulated))
+    result = simulated.run_json("run", str(flight), "--out", str(tmp_path / "out"))
+    listed = simulated.run("dead-letters", "list", "--json").stdout.splitlines()
     letters = [json.loads(line) for line in listed]
 
     assert result["status"] == "completed"
@@ -160,11 +166,11 @@ def test_products_that_do_not_fit_are_said_and_come_later(
 
 
 def test_photos_that_do_not_fit_are_said_while_the_run_waits(
-    embedded: Column, disk: Path, flight: Path
+    simulated: Column, disk: Path, flight: Path
 ) -> None:
     ballast = disk / "ballast"
     ballast.write_bytes(b"x" * ((12 << 20) - 400_000))
-    column = Column(embedded.home, {"objects": f"file://{disk}/objects"})
+    column = replace(simulated, backends={"objects": f"file://{disk}/objects"})
     with column.running("run", str(flight)) as process:
         assert process.stderr
         said = iter(process.stderr.readline, "")

@@ -8,6 +8,7 @@ that ends stale multipart uploads: a process that is killed cannot abort its own
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
@@ -32,6 +33,7 @@ from shared.objects.keys import (
 )
 from shared.objects.port import CHUNK_BYTES, ObjectExistsError, StoredObject
 from shared.objects.receive import finished, receive
+from shared.objects.s3_body import HashedBody
 from shared.objects.s3_client import Server, s3_client
 from shared.objects.s3_errors import s3_errors, status_of
 from shared.objects.s3_upload import (
@@ -264,7 +266,7 @@ class S3Objects:
         return stored
 
     async def _send_whole(
-        self, content: bytes, about: StoredObject, conditions: dict[str, str]
+        self, content: HashedBody, about: StoredObject, conditions: dict[str, str]
     ) -> StoredObject:
         answer = await self._client.put_object(
             **self._target(about.key), Body=content, **_describing(about), **conditions
@@ -279,7 +281,7 @@ class S3Objects:
 
     async def _send_parts(
         self,
-        parts: AsyncIterator[bytes],
+        parts: AsyncIterator[HashedBody],
         measured: Measured,
         about: StoredObject,
         conditions: dict[str, str],
@@ -331,16 +333,21 @@ class S3Objects:
         return digest.hexdigest()
 
 
-async def _hash_of(path: Path) -> str:
-    def hashed() -> str:
+async def _hash_of(path: Path) -> str | None:
+    """Return the hash of a file that will go in parts; a smaller one is hashed as it is read."""
+
+    def hashed() -> str | None:
         with opened_file(path) as file:
-            return file_sha256(file.fileno())
+            small = os.fstat(file.fileno()).st_size <= PART_BYTES
+            return None if small else file_sha256(file.fileno())
 
     with errors_translated(path):
         return await finished(hashed)
 
 
-async def _chained(first: bytes, second: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _chained(
+    first: HashedBody, second: HashedBody, rest: AsyncIterator[HashedBody]
+) -> AsyncIterator[HashedBody]:
     yield first
     yield second
     async for part in rest:

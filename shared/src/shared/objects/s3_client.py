@@ -14,6 +14,8 @@ from shared.errors import PermanentError
 try:
     from aiobotocore.config import AioConfig
     from aiobotocore.session import get_session
+
+    from shared.objects.s3_body import sign_hashed_bodies
 except ImportError as missing:
     raise PermanentError("S3 needs the extra shared[s3]: pip install 'shared[s3]'") from missing
 
@@ -50,4 +52,5 @@ async def s3_client(server: Server) -> AsyncIterator[Any]:
         aws_secret_access_key=server.secret_key.get_secret_value() if server.secret_key else None,
         config=config,
     ) as client:
+        sign_hashed_bodies(client)
         yield client

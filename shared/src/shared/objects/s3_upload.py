@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.objects.disk import errors_translated
 from shared.objects.port import ContentError
+from shared.objects.s3_body import HashedBody
 from shared.objects.s3_errors import s3_errors
 
 PART_BYTES = 16 << 20
@@ -50,7 +51,7 @@ class Measured:
         """Return the hex digest of what has passed."""
         return self._hash.hexdigest()
 
-    async def passing(self, parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    async def passing(self, parts: AsyncIterator[memoryview]) -> AsyncGenerator[HashedBody, None]:
         """Yield ``parts``, each once it is measured.
 
         Raises:
@@ -58,13 +59,19 @@ class Measured:
         """
         async for part in parts:
             if len(part) > HASHED_AT_ONCE_BYTES:
-                await asyncio.to_thread(self._hash.update, part)
+                sha256 = await asyncio.to_thread(self._measure, part)
             else:
-                self._hash.update(part)
-            self.size_bytes += len(part)
+                sha256 = self._measure(part)
             if self._promised_bytes is not None and self.size_bytes > self._promised_bytes:
                 raise ContentError(f"more than the promised {self._promised_bytes} bytes arrived")
-            yield part
+            yield HashedBody(part, sha256)
+
+    def _measure(self, part: memoryview) -> str:
+        """Count and hash ``part``, and return its own hash."""
+        first = not self.size_bytes
+        self.size_bytes += len(part)
+        self._hash.update(part)
+        return self.sha256 if first else hashlib.sha256(part).hexdigest()
 
     def check(self) -> None:
         """Raise ``ContentError`` unless all that passed is what was promised."""
@@ -74,17 +81,18 @@ class Measured:
             raise ContentError(f"the SHA-256 is {self.sha256}, not {self._promised_sha256} as promised")
 
 
-async def parts_of(content: Content, part_bytes: int) -> AsyncIterator[bytes]:
+async def parts_of(content: Content, part_bytes: int) -> AsyncIterator[memoryview]:
     """Yield ``content`` in parts of ``part_bytes``, the last one smaller; one empty part if it is empty."""
     if isinstance(content, bytes):
-        for start in range(0, max(1, len(content)), part_bytes):
-            yield content[start : start + part_bytes] if len(content) > part_bytes else content
+        view = memoryview(content)
+        for start in range(0, max(1, len(view)), part_bytes):
+            yield view[start : start + part_bytes]
     elif isinstance(content, Path):
         async for part in _file_parts(content, part_bytes):
-            yield part
+            yield memoryview(part)
     else:
-        async for part in _stream_parts(content, part_bytes):
-            yield part
+        async for filled in _stream_parts(content, part_bytes):
+            yield memoryview(filled)
 
 
 async def _file_parts(path: Path, part_bytes: int) -> AsyncIterator[bytes]:
@@ -95,16 +103,18 @@ async def _file_parts(path: Path, part_bytes: int) -> AsyncIterator[bytes]:
             yield part
 
 
-async def _stream_parts(content: AsyncIterator[bytes], part_bytes: int) -> AsyncIterator[bytes]:
-    waiting, sent = bytearray(), False
+async def _stream_parts(content: AsyncIterator[bytes], part_bytes: int) -> AsyncIterator[bytearray]:
+    waiting = bytearray()
     async for chunk in content:
-        waiting += chunk
-        while len(waiting) > part_bytes:
-            sent = True
-            yield bytes(waiting[:part_bytes])
-            del waiting[:part_bytes]
-    if waiting or not sent:
-        yield bytes(waiting)
+        rest = memoryview(chunk)
+        while rest:
+            if len(waiting) == part_bytes:
+                yield waiting
+                waiting = bytearray()
+            room = part_bytes - len(waiting)
+            waiting += rest[:room]
+            rest = rest[room:]
+    yield waiting
 
 
 @contextmanager
@@ -123,10 +133,10 @@ def opened_file(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-async def send_parts(upload: Upload, upload_id: str, parts: AsyncIterator[bytes]) -> Completing:
+async def send_parts(upload: Upload, upload_id: str, parts: AsyncIterator[HashedBody]) -> Completing:
     """Send ``parts`` as they come, a few at a time, and return what completes the upload."""
 
-    async def send(number: int, part: bytes) -> str:
+    async def send(number: int, part: HashedBody) -> str:
         answer = await upload.client.upload_part(
             **upload.target, UploadId=upload_id, PartNumber=number, Body=part
         )
