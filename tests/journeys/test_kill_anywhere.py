@@ -27,8 +27,9 @@ from tests.support.columns import (
 
 KILLS = int(os.environ.get("FLIGHTLINE_TEST_KILLS", "0"))
 """How many, instead of each test's own number."""
-PER_FLIGHT = 4
-"""A gateway gives a task up that took it down more often."""
+DEFAULT_KILLS = 4
+PER_FLIGHT = 12
+"""A flight under fire gets a pause after so many, so that there are many flights."""
 SEED = 20261120
 START_S = 2.5
 """About the time that the command takes before it says something."""
@@ -62,9 +63,9 @@ class Killer:
 
 def test_a_flight_killed_at_random_moments_loses_nothing(embedded: Column, flight: Path) -> None:
     killer = Killer(SEED)
-    flights = fly_under_fire(embedded, flight, killer, kills=KILLS or PER_FLIGHT)
+    flights = fly_under_fire(embedded, flight, killer, kills=KILLS or DEFAULT_KILLS)
 
-    assert killer.kills >= (KILLS or PER_FLIGHT)
+    assert killer.kills >= (KILLS or DEFAULT_KILLS)
     assert asyncio.run(inventory(embedded)) == left_by(flights, photo_names(flight))
 
 

@@ -51,6 +51,12 @@ def test_only_work_that_was_not_handed_back_counts_as_a_crash() -> None:
     assert begun(handed_back(running), LATER).crashes == 0
 
 
+def test_getting_further_than_before_makes_up_for_crashes() -> None:
+    crashed = begun(advanced(begun(task(), NOW), "a", 40), LATER)
+    assert advanced(crashed, "a", 40).crashes == 1
+    assert advanced(crashed, "b", 41).crashes == 0
+
+
 def test_progress_never_goes_back() -> None:
     assert advanced(advanced(task(), "a", 40), "b", 30).progress == 40
 

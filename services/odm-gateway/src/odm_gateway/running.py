@@ -134,7 +134,9 @@ class Run:
                 if wait is None:
                     return Ending(Status.FAILED, str(error))
                 log.warning("task.interrupted", error=str(error), again_in_s=wait.total_seconds())
-                self._lines.append(clean_line(f"{error}; trying again in {wait.total_seconds():g} s"))
+                trouble = clean_line(f"{error}; trying again in {wait.total_seconds():g} s")
+                self._lines.append(trouble)
+                await self._tell(self.document.body.progress, trouble)
                 await asyncio.sleep(wait.total_seconds())
         raise AssertionError
 
@@ -180,7 +182,7 @@ class Run:
             self._room.set()
         if progress is None:
             return (await self.tasks.load(self.document.id)).body
-        await self._tell(progress)
+        await self._tell(progress.percent, progress.stage)
         return (
             await self.tasks.update(
                 self.document.id,
@@ -189,15 +191,15 @@ class Run:
             )
         ).body
 
-    async def _tell(self, progress: Progressed) -> None:
+    async def _tell(self, percent: float, message: str) -> None:
         task = self.document.body
         await self.tell(
             Progress(
                 flight_id=task.flight.flight_id if task.flight else task.id,
                 stage="processing",
-                done=min(round(progress.percent), 99),  # the end is told by task-completed
+                done=min(round(percent), 99),  # the end is told by task-completed
                 total=100,
                 task_id=task.id,
-                message=progress.stage,
+                message=message,
             )
         )

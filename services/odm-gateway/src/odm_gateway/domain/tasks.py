@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.events import Option
 
-CRASHES_AT_MOST = 4
-"""A task during which the gateway itself dies this often is the likely cause, and is given up."""
+CRASHES_AT_MOST = 20
+"""A task during which the gateway itself dies this often without getting further is the likely cause."""
 
 INITIALIZING = timedelta(seconds=3)
 """A new task is shown as running that long: ODM's split-merge takes "queued" for a node that is full."""
@@ -138,9 +138,11 @@ def handed_back(task: Task) -> Task:
 
 
 def advanced(task: Task, stage: str, percent: float) -> Task:
-    """Return the task further on; progress never goes back."""
-    percent = min(100.0, max(task.progress, percent))
-    return task.model_copy(update={"stage": stage, "progress": percent})
+    """Return the task further on; progress never goes back, and getting further makes up for crashes."""
+    percent = min(100.0, percent)
+    if percent <= task.progress:
+        return task.model_copy(update={"stage": stage})
+    return task.model_copy(update={"stage": stage, "progress": percent, "crashes": 0})
 
 
 def counted(task: Task, image_count: int) -> Task:
