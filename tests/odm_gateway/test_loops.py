@@ -181,7 +181,7 @@ async def test_tasks_of_a_dead_predecessor_are_taken_over_at_once(platform: Plat
     key = await new_task(loop, status=Status.RUNNING, in_hand=True, run=1)
     await loop.tasks.claim({"status": 20}, owner=f"{host}/{2**22 + 1}/gone", hold=timedelta(hours=1))
     async with working(loop):
-        assert (await ended(loop, key)).crashes == 1
+        assert (await ended(loop, key)).run == 2
 
 
 async def test_tasks_of_a_living_gateway_are_left_to_it(platform: Platform) -> None:

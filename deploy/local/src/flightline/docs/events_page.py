@@ -101,9 +101,9 @@ async def main() -> None:
 asyncio.run(main())
 ```
 
-After a timeout the event may or may not have arrived: publish it again with the same `id`. To have
-a version processed once more, after a failure or with other options, publish it with a higher `rerun`: the same number
-again changes nothing.
+After a timeout the event may or may not have arrived: publish it again with the same `id`.
+To have a version processed once more, after a failure or with other options, publish it with a higher
+`rerun`: the same number again changes nothing.
 
 ## Listen from outside
 
