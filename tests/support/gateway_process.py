@@ -27,8 +27,12 @@ def scripted_engine(platform: Platform, behaviour: str) -> LocalEngine:
     """Return a local engine whose workers follow a script; ``real``: those of the built-in engine."""
     if behaviour == "real":
         return LocalEngine(platform.objects, platform.settings.home / "work")
-    command = (sys.executable, str(scripted_worker.__file__), behaviour)
-    return LocalEngine(platform.objects, platform.settings.home / "work", command)
+    return LocalEngine(platform.objects, platform.settings.home / "work", scripted_command(behaviour))
+
+
+def scripted_command(behaviour: str) -> tuple[str, ...]:
+    """Return the command of a worker that follows a script."""
+    return (sys.executable, str(scripted_worker.__file__), behaviour)
 
 
 async def task_loop(

@@ -1,6 +1,6 @@
 """A worker process that speaks the engine's protocol and misbehaves as it is told.
 
-``python scripted_worker.py BEHAVIOUR IMAGES PROJECT --options JSON``
+``python scripted_worker.py BEHAVIOUR IMAGES PROJECT --options JSON``, or ``BEHAVIOUR --wait``
 """
 
 import fcntl
@@ -16,7 +16,13 @@ STEPS = 10
 
 
 def main() -> int:
-    behaviour, images, project = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    behaviour, *job = sys.argv[1:]
+    if job == ["--wait"]:
+        if not (line := sys.stdin.buffer.readline()):
+            return 0
+        named = json.loads(line)
+        job = [named["images"], named["project"]]
+    images, project = Path(job[0]), Path(job[1])
     project.mkdir(parents=True, exist_ok=True)
     with (project / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,11 +29,9 @@ SLOW: list[Event] = [
 
 
 @contextmanager
-def worker(images: Path, project: Path, options: list[Event]) -> Iterator[subprocess.Popen[str]]:
-    """Start a worker as its parent does; it does not outlive the block."""
-    command = [sys.executable, "-m", "odm_gateway.orthophoto", str(images), str(project)]
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [*command, "--options", json.dumps(options)],
+        [sys.executable, "-m", "odm_gateway.orthophoto", *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with process:
@@ -41,6 +39,24 @@ def worker(images: Path, project: Path, options: list[Event]) -> Iterator[subpro
             yield process
         finally:
             process.kill()
+
+
+def worker(
+    images: Path, project: Path, options: list[Event]
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Start a worker as its parent does; it does not outlive the block."""
+    return started(str(images), str(project), "--options", json.dumps(options))
+
+
+@contextmanager
+def awaited_worker(images: Path, project: Path, options: list[Event]) -> Iterator[subprocess.Popen[str]]:
+    """Start a worker that learns its job later, and give it one."""
+    job = {"images": str(images), "project": str(project), "options": options, "log": str(project / "log")}
+    with started("--wait") as process:
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(job) + "\n")
+        process.stdin.flush()
+        yield process
 
 
 def told(process: subprocess.Popen[str]) -> list[Event]:
@@ -85,6 +101,35 @@ def test_given_a_worker_when_its_stdin_ends_then_it_stops(small_flight: Path, tm
 
     assert process.returncode == ExitCode.CANCELED
     assert json.loads((tmp_path / "log.json").read_text())["error"] == "canceled"
+
+
+def test_given_a_waiting_worker_when_given_a_job_then_it_does_it(small_flight: Path, tmp_path: Path) -> None:
+    with awaited_worker(small_flight, tmp_path, OPTIONS) as process:
+        events = told(process)
+
+    assert (process.returncode, events[-1]["type"]) == (ExitCode.DONE, "done")
+    assert (tmp_path / "odm_orthophoto/odm_orthophoto.tif").is_file()
+    assert (tmp_path / "log").is_file()
+
+
+def test_given_a_job_by_stdin_when_stdin_ends_then_the_worker_stops(
+    small_flight: Path, tmp_path: Path
+) -> None:
+    with awaited_worker(small_flight, tmp_path, SLOW) as process:
+        wait_for(process, "features")
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(timeout=20)
+
+    assert process.returncode == ExitCode.CANCELED
+
+
+@pytest.mark.parametrize("said", ["", '{"images": "cut in the mid'])
+def test_given_a_waiting_worker_when_its_parent_goes_then_it_ends_silently(said: str) -> None:
+    with started("--wait") as process:
+        output, errors = process.communicate(said, timeout=20)
+
+    assert (process.returncode, output, errors) == (0, "", "")
 
 
 def test_given_a_worker_when_terminated_then_it_stops_as_canceled(small_flight: Path, tmp_path: Path) -> None:
