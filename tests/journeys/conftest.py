@@ -40,7 +40,7 @@ def servers(request: pytest.FixtureRequest, mongo_url: str, s3: S3Server, tmp_pa
     vhost = f"journey-{uuid4().hex[:8]}"
     broker.control("add_vhost", vhost)
     broker.control("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
-    home = tmp_path / "home"
+    home = tmp_path / "servers"
     home.mkdir()
     backends = {
         "bus": f"{broker.url}{vhost}",

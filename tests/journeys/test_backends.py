@@ -13,8 +13,8 @@ def test_a_flight_gives_the_same_map_on_servers_and_on_files(
 ) -> None:
     maps = []
     for name, column in (("servers", servers), ("embedded", embedded)):
-        column.run_json("run", str(flight), "--out", str(tmp_path / name))
-        with rasterio.open(tmp_path / name / "odm_orthophoto/odm_orthophoto.tif") as orthophoto:
+        column.run_json("run", str(flight), "--out", str(tmp_path / f"map-{name}"))
+        with rasterio.open(tmp_path / f"map-{name}" / "odm_orthophoto/odm_orthophoto.tif") as orthophoto:
             maps.append((orthophoto.crs, orthophoto.transform, orthophoto.read()))
 
     on_servers, on_files = maps
