@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.messaging.bus import Bus, open_transport
 from shared.messaging.consumer import Consumer
-from shared.messaging.port import Subscription, Topology, Transport
+from shared.messaging.port import START_WITHIN, Subscription, Topology, Transport
 from shared.messaging.relay import OutboxRelay
 from shared.objects.open import open_objects
 from shared.objects.port import ObjectStore
@@ -36,9 +37,17 @@ class Platform:
 
 @asynccontextmanager
 async def open_platform(
-    settings: PlatformSettings, subscriptions: Iterable[Subscription]
+    settings: PlatformSettings,
+    subscriptions: Iterable[Subscription],
+    *,
+    start_within: timedelta = START_WITHIN,
 ) -> AsyncIterator[Platform]:
     """Open the backends that ``settings`` name, with the queues of ``subscriptions`` declared.
+
+    Args:
+        settings: Where they are.
+        subscriptions: The queues that this process needs.
+        start_within: How long to wait for a broker that cannot be reached yet.
 
     Raises:
         InvalidInputError: A URL is of no kind that is known.
@@ -49,7 +58,7 @@ async def open_platform(
     async with (
         open_store(settings.state) as store,
         open_object_store(settings) as objects,
-        open_transport(settings.bus) as transport,
+        open_transport(settings.bus, start_within=start_within) as transport,
     ):
         await transport.declare(topology)
         yield Platform(settings, transport, store, objects, topology)

@@ -7,17 +7,20 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
+import odm_gateway.main
 from discovery.domain.flights import ENDED, Flight, FlightState, Run
 from discovery.finder import Finder, Found, flight_name
 from flightline.display import Display
-from flightline.pipeline import Pipeline, running_pipeline
+from flightline.pipeline import PARTS, Pipeline, running_pipeline
 from flightline.products import collect, folder_for_products
 from ingest.domain.manifest import LeftOutFile, Manifest
 from ingest.domain.transfers import Transfer
+from odm_gateway.adapters.spare_worker import SpareWorker
 from shared.errors import InvalidInputError, PermanentError
 from shared.events import FlightOptions
 from shared.messaging.background import background
@@ -54,14 +57,20 @@ class Result:
     """Images that take no part, whoever found out why."""
 
 
-async def run_flight(settings: PlatformSettings, wanted: Wanted, display: Display) -> Result:
+async def run_flight(
+    settings: PlatformSettings, wanted: Wanted, display: Display, spare: SpareWorker
+) -> Result:
     """Run the pipeline until the flight is done, and put its products into a folder.
+
+    ``spare`` may be a worker that waits for the flight already.
 
     Raises:
         PermanentError: The flight cannot be processed; the message says why.
     """
     overrides = {"discovery": {"roots": ()}}
-    async with running_pipeline(_reading(settings, wanted.uri), overrides) as pipeline:
+    gateway = replace(PARTS["odm-gateway"], create_app=partial(odm_gateway.main.create_app, spare=spare))
+    services = {**PARTS, "odm-gateway": gateway}
+    async with running_pipeline(_reading(settings, wanted.uri), overrides, services) as pipeline:
         finder: Finder = replace(pipeline.states["discovery"]["finder"], settle=SETTLE)
         found = await finder.find(wanted.uri)
         _check_single(found)

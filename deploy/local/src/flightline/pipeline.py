@@ -15,6 +15,7 @@ import ingest.config
 import ingest.main
 import odm_gateway.config
 import odm_gateway.main
+from flightline.session import PATIENCE
 from shared.errors import InvalidInputError
 from shared.messaging.port import Subscription
 from shared.platform import Platform, open_platform
@@ -54,13 +55,17 @@ class Pipeline:
 
 @asynccontextmanager
 async def running_pipeline(
-    settings: PlatformSettings, overrides: Mapping[str, Mapping[str, Any]]
+    settings: PlatformSettings,
+    overrides: Mapping[str, Mapping[str, Any]],
+    services: Mapping[str, Part] = PARTS,
 ) -> AsyncIterator[Pipeline]:
-    """Run every service without HTTP; ``overrides`` sets fields of a service's settings by its name."""
+    """Run ``services`` without HTTP; ``overrides`` sets fields of a service's settings by its name."""
     async with AsyncExitStack() as stack:
-        platform = await stack.enter_async_context(open_platform(settings, SUBSCRIPTIONS))
+        platform = await stack.enter_async_context(
+            open_platform(settings, SUBSCRIPTIONS, start_within=PATIENCE)
+        )
         states: dict[str, Mapping[str, Any]] = {}
-        for name, part in PARTS.items():
+        for name, part in services.items():
             own = load(part.settings).model_copy(update=dict(overrides.get(name, {})))
             app = part.create_app(own, platform)
             lifespan = cast(

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,6 +21,9 @@ EXIT_BAD_INPUT = 2
 EXIT_TRY_LATER = 75
 """``EX_TEMPFAIL`` of sysexits(3)."""
 EXIT_INTERRUPTED = 130
+
+PATIENCE = timedelta(seconds=10)
+"""How long a command waits for a broker that cannot be reached; a service waits longer."""
 
 
 @contextmanager

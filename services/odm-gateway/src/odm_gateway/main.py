@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from odm_gateway.adapters.console_log import CONSOLE, ConsoleChunk, ConsoleLog
 from odm_gateway.adapters.local_engine import LocalEngine
 from odm_gateway.adapters.simulated_engine import SimulatedEngine
+from odm_gateway.adapters.spare_worker import SpareWorker
 from odm_gateway.config import EngineKind, Settings
 from odm_gateway.domain.options import OptionTable
 from odm_gateway.domain.tasks import Task
@@ -42,8 +43,16 @@ SERVICE = "odm-gateway"
 SUBSCRIPTIONS = (Subscription(SERVICE, ImagesStaged.type),)
 
 
-def create_app(settings: Settings | None = None, platform: Platform | None = None) -> FastAPI:
-    """Return the gateway; ``platform`` is that of a process that runs several services."""
+def create_app(
+    settings: Settings | None = None, platform: Platform | None = None, spare: SpareWorker | None = None
+) -> FastAPI:
+    """Return the gateway.
+
+    Args:
+        settings: Those of the gateway; None: read from ``ODM_GATEWAY_*``.
+        platform: That of a process that runs several services.
+        spare: May have been started before everything else.
+    """
     settings = settings or load(Settings)
     table = OptionTable.parse(
         files("odm_gateway").joinpath("odm-options.json").read_text("utf-8"),
@@ -57,7 +66,9 @@ def create_app(settings: Settings | None = None, platform: Platform | None = Non
             relay = OutboxRelay(on.transport, on.store, [TASKS.name])
             tasks = Collection(on.store, TASKS, Task, wake=relay.wake)
             bus = on.bus(SERVICE)
-            loop = _task_loop(settings, on, bus, tasks)
+            loop = _task_loop(
+                settings, on, bus, tasks, _engine(settings, on, service, spare or SpareWorker())
+            )
             consumer = bus.consumer(grace=settings.shutdown_grace)
             consumer.on(
                 ImagesStaged,
@@ -86,7 +97,7 @@ def create_app(settings: Settings | None = None, platform: Platform | None = Non
     return app
 
 
-def _engine(settings: Settings, on: Platform) -> Engine:
+def _engine(settings: Settings, on: Platform, service: Service, spare: SpareWorker) -> Engine:
     match settings.engine:
         case EngineKind.LOCAL:
             if find_spec("rasterio") is None:
@@ -95,17 +106,20 @@ def _engine(settings: Settings, on: Platform) -> Engine:
                     " ODM_GATEWAY_ENGINE=simulate",
                     field="engine",
                 )
-            return LocalEngine(on.objects, settings.work_dir or on.settings.home / "work")
+            service.background("spare worker", spare.keep)
+            return LocalEngine(on.objects, settings.work_dir or on.settings.home / "work", spare=spare)
         case EngineKind.SIMULATE:
             return SimulatedEngine(on.objects)
 
 
-def _task_loop(settings: Settings, on: Platform, bus: Bus, tasks: Collection[Task]) -> TaskLoop:
+def _task_loop(
+    settings: Settings, on: Platform, bus: Bus, tasks: Collection[Task], engine: Engine
+) -> TaskLoop:
     return TaskLoop(
         tasks=tasks,
         console=ConsoleLog(Collection(on.store, CONSOLE, ConsoleChunk)),
         objects=on.objects,
-        engine=_engine(settings, on),
+        engine=engine,
         bus=bus,
         owner=process_owner(),
         lease=settings.lease,

@@ -9,15 +9,13 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import TypeVar
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
-from typing_extensions import override
 
 from shared.errors import InvalidInputError
 from shared.logging import configure_logging
@@ -25,9 +23,6 @@ from shared.service.application import Service, State
 from shared.settings import PlatformSettings, ServiceSettings, load
 
 S = TypeVar("S", bound=ServiceSettings)
-
-KEEP_ALIVE_S = 65
-"""Longer than the idle timeout of common load balancers (60 s), which else would race against our closing."""
 
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
@@ -95,10 +90,12 @@ async def serving(app: FastAPI, settings: ServiceSettings) -> AsyncIterator[str]
     Raises:
         InvalidInputError: The port is taken, or the address is not one of this machine.
     """
+    from shared.service.server import http_server  # noqa: PLC0415 - uvicorn, which ``flightline run`` needs not
+
     with _listener(settings) as listener:
         async with app.router.lifespan_context(app) as state:
             service: Service = app.state.service
-            server = _server(_with_state(app, state or {}))
+            server = http_server(_with_state(app, state or {}))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(server.serve(sockets=[listener]), name=f"http {service.name}")
                 try:
@@ -107,27 +104,6 @@ async def serving(app: FastAPI, settings: ServiceSettings) -> AsyncIterator[str]
                 finally:
                     server.config.timeout_graceful_shutdown = max(1, math.ceil(service.grace_left_s))
                     server.should_exit = True
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to us."""
-
-    @override
-    def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]  # narrower than a generator
-        return nullcontext()
-
-
-def _server(app: ASGIApp) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            lifespan="off",  # ours, so that its errors reach the caller
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-        )
-    )
 
 
 def _with_state(app: FastAPI, state: State) -> ASGIApp:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flightline.session import session
+from flightline.session import PATIENCE, session
 from shared.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ async def _opened(settings: PlatformSettings) -> AsyncIterator[DeadLetters]:
     from shared.messaging.port import Topology  # noqa: PLC0415
 
     topology = Topology(SUBSCRIPTIONS, settings.retry_ladder)
-    async with open_bus(settings.bus, topology, service="flightline") as bus:
+    async with open_bus(settings.bus, topology, service="flightline", start_within=PATIENCE) as bus:
         yield DeadLetters(bus.transport, topology)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flightline.session import EXIT_FAILED, session
+from flightline.session import EXIT_FAILED, PATIENCE, session
 
 if TYPE_CHECKING:
     from shared.settings import PlatformSettings
@@ -91,7 +91,7 @@ async def _engine(_settings: PlatformSettings) -> str:
 async def _bus(settings: PlatformSettings) -> str:
     from shared.messaging.bus import open_transport  # noqa: PLC0415 - so that --help is quick
 
-    async with open_transport(settings.bus) as transport:
+    async with open_transport(settings.bus, start_within=PATIENCE) as transport:
         await transport.ping()
     return settings.bus.partition(":")[0]
 

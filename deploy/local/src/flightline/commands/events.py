@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flightline.session import session
+from flightline.session import PATIENCE, session
 
 if TYPE_CHECKING:
     from shared.settings import PlatformSettings
@@ -85,7 +85,7 @@ async def _publish(settings: PlatformSettings, body: bytes) -> str:
         )
     event = decode(message, known[named])
     topology = Topology(SUBSCRIPTIONS, settings.retry_ladder)
-    async with open_bus(settings.bus, topology, service="flightline") as bus:
+    async with open_bus(settings.bus, topology, service="flightline", start_within=PATIENCE) as bus:
         await bus.publish(event)
     return f"published {event.type} {event.id}"
 
@@ -107,7 +107,7 @@ async def _tail(settings: PlatformSettings, *, progress: bool) -> None:
 
     topology = Topology(SUBSCRIPTIONS, settings.retry_ladder)
     async with (
-        open_bus(settings.bus, topology, service="flightline") as bus,
+        open_bus(settings.bus, topology, service="flightline", start_within=PATIENCE) as bus,
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(print_events(bus.transport))

@@ -14,6 +14,7 @@ from flightline.session import session
 
 if TYPE_CHECKING:
     from flightline.flight_run import Result
+    from shared.settings import PlatformSettings
 
 LISTED = 20
 """Images left out that are named to people."""
@@ -37,17 +38,26 @@ def run(
 ) -> None:
     """Turn the images of a flight into an orthophoto. Run it again to go on where it was interrupted."""
     with session("run", quiet_logs=True, as_json=as_json) as settings:
-        from flightline.display import display  # noqa: PLC0415 - so that --help is quick
-        from flightline.flight_run import Wanted, flight_options, run_flight, source_uri  # noqa: PLC0415
-
         began = time.monotonic()
-        wanted = Wanted(source_uri(source), flight_options(options or []), out)
-        with display(quiet=as_json) as shown:
-            result = asyncio.run(run_flight(settings, wanted, shown))
+        result = asyncio.run(_run(settings, source, out, options or [], quiet=as_json))
         seconds = time.monotonic() - began
         typer.echo(
             json.dumps(as_document(result, seconds), indent=1) if as_json else as_text(result, seconds)
         )
+
+
+async def _run(
+    settings: PlatformSettings, source: str, out: Path | None, options: list[str], *, quiet: bool
+) -> Result:
+    from flightline.early_worker import early_worker  # noqa: PLC0415 - so that --help is quick
+
+    async with early_worker() as spare:
+        from flightline.display import display  # noqa: PLC0415 - while the worker imports its engine
+        from flightline.flight_run import Wanted, flight_options, run_flight, source_uri  # noqa: PLC0415
+
+        wanted = Wanted(source_uri(source), flight_options(options), out)
+        with display(quiet=quiet) as shown:
+            return await run_flight(settings, wanted, shown, spare)
 
 
 def as_document(result: Result, seconds: float) -> dict[str, Any]:

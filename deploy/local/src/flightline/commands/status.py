@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flightline.session import session
+from flightline.session import PATIENCE, session
 
 if TYPE_CHECKING:
     from shared.settings import PlatformSettings
@@ -28,7 +28,7 @@ async def _status(settings: PlatformSettings) -> dict[str, dict[str, int]]:
     from shared.messaging.topology import dead_queue  # noqa: PLC0415
     from shared.platform import open_platform  # noqa: PLC0415
 
-    async with open_platform(settings, SUBSCRIPTIONS) as platform:
+    async with open_platform(settings, SUBSCRIPTIONS, start_within=PATIENCE) as platform:
         await platform.store.declare(FLIGHTS)
         queues = [subscription.queue for subscription in SUBSCRIPTIONS]
         return {

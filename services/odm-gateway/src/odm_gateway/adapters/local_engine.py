@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -23,13 +22,17 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
+from odm_gateway.adapters.spare_worker import SpareWorker
 from odm_gateway.adapters.staging import Staging
 from odm_gateway.adapters.worker_process import (
+    COMMAND,
     DoneMessage,
     FailedMessage,
     LineMessage,
     ProgressMessage,
-    running_worker,
+    WorkerJob,
+    WorkerProcess,
+    start_worker,
 )
 from odm_gateway.domain.assets import media_type
 from odm_gateway.ports import Completed, EngineEvent, Failed, Job, Line, Progressed
@@ -69,7 +72,8 @@ class LocalEngine:
 
     objects: ObjectStore
     work_dir: Path
-    command: Sequence[str] = (sys.executable, "-m", "odm_gateway.orthophoto")
+    command: Sequence[str] = COMMAND
+    spare: SpareWorker | None = None
 
     @asynccontextmanager
     async def follow(self, job: Job) -> AsyncIterator[AsyncIterator[EngineEvent]]:
@@ -134,9 +138,13 @@ class LocalEngine:
 
     async def _start(self, job: Job) -> AsyncGenerator[EngineEvent | DoneMessage | _Died, None]:
         folder = self._folder(job)
-        options = json.dumps([option.model_dump() for option in job.options])
-        command = [*self.command, str(folder / "images"), str(folder / "project"), "--options", options]
-        async with running_worker(command, folder / "worker.log") as worker:
+        work = WorkerJob(
+            images=folder / "images",
+            project=folder / "project",
+            options=job.options,
+            log=folder / "worker.log",
+        )
+        async with self._worker(work) as worker:
             async for message in worker.messages():
                 match message:
                     case ProgressMessage(stage=stage, percent=percent):
@@ -152,6 +160,20 @@ class LocalEngine:
                         yield message
                         return
             yield _died(await worker.exit_code())
+
+    @asynccontextmanager
+    async def _worker(self, job: WorkerJob) -> AsyncIterator[WorkerProcess]:
+        """Give ``job`` to the spare worker, or else to a new one; on leaving, it has ended."""
+        worker = self.spare.take(job) if self.spare else None
+        if worker is None:
+            options = json.dumps([option.model_dump() for option in job.options])
+            command = [*self.command, str(job.images), str(job.project), "--options", options]
+            with job.log.open("ab") as stderr:
+                worker = await start_worker(command, stderr)
+        try:
+            yield worker
+        finally:
+            await worker.stop()
 
     async def _upload(self, job: Job, done: DoneMessage) -> Completed:
         project = self._folder(job) / "project"

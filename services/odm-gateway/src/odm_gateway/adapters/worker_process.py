@@ -5,18 +5,34 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from shared.events import Option
+
+COMMAND = (sys.executable, "-m", "odm_gateway.orthophoto")
 READ_BYTES = 1 << 16
 LINE_AT_MOST_BYTES = 8 << 20
 """The closing message carries the figures of thousands of photos; anything longer is cut."""
 STOP_WITHIN_S = 10.0
 STOP_POLL_S = 0.02
+
+
+class WorkerJob(BaseModel):
+    """What a worker is asked to do."""
+
+    model_config = ConfigDict(frozen=True)
+
+    images: Path
+    project: Path
+    options: tuple[Option, ...]
+    log: Path
+    """Gets what the worker writes to its standard error."""
 
 
 class _Message(BaseModel):
@@ -65,6 +81,16 @@ class WorkerProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
+    @property
+    def is_running(self) -> bool:
+        """Return whether the worker is not known to have ended."""
+        return self._process.returncode is None
+
+    def give(self, job: WorkerJob) -> None:
+        """Name its job to a worker that waits for one."""
+        assert self._process.stdin
+        self._process.stdin.write(job.model_dump_json().encode() + b"\n")
+
     async def messages(self) -> AsyncIterator[WorkerMessage]:
         """Yield what the worker says until it ends; what is no message is a line of its console."""
         assert self._process.stdout
@@ -85,7 +111,7 @@ class WorkerProcess:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WITHIN_S):
                 # wait() would also wait for children that hold the pipe.
-                while self._process.returncode is None:  # noqa: ASYNC110 - see above
+                while self.is_running:  # noqa: ASYNC110 - see above
                     await asyncio.sleep(STOP_POLL_S)
         _signal_group(self._process.pid, signal.SIGKILL)
         await asyncio.wait([draining])
@@ -98,26 +124,17 @@ class WorkerProcess:
             pass
 
 
-@asynccontextmanager
-async def running_worker(command: Sequence[str], log: Path) -> AsyncIterator[WorkerProcess]:
-    """Run ``command``; its standard error is added to ``log``. On leaving, it has ended."""
-    with log.open("ab") as stderr:
-        worker = WorkerProcess(await _start(command, stderr))
-    try:
-        yield worker
-    finally:
-        await worker.stop()
-
-
-async def _start(command: Sequence[str], stderr: IO[bytes]) -> asyncio.subprocess.Process:
-    # The worker ends itself at the end of this pipe, which even kill -9 of this process brings.
-    return await asyncio.create_subprocess_exec(
+async def start_worker(command: Sequence[str], stderr: IO[bytes] | int) -> WorkerProcess:
+    """Run ``command``; the caller has to stop it."""
+    # The worker ends itself at the end of its stdin, which even kill -9 of this process brings.
+    process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=stderr,
         start_new_session=True,
     )
+    return WorkerProcess(process)
 
 
 def parse_message(line: bytes) -> WorkerMessage:

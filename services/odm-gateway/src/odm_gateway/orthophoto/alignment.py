@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.stats import theilslopes
 
 from .camera import cross_matrix, rotation_exp
 
@@ -50,6 +49,8 @@ def _plumb(scene: Scene) -> Scene:
 
 def _pitch(scene: Scene, gps: Floats) -> Scene:
     """Turn the scene about the horizontal across the strip, so that it climbs along it as GPS does."""
+    from scipy.stats import theilslopes  # noqa: PLC0415 - 0.8 s and 40 MB, which only strips need
+
     _, _, axes = np.linalg.svd(gps[:, :2] - gps[:, :2].mean(axis=0), full_matrices=False)
     along = np.array([*axes[0], 0.0])
     slope = theilslopes(gps[:, 2] - scene.positions[:, 2], gps @ along).slope

@@ -12,6 +12,7 @@ import time
 import traceback
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from .engine import run
@@ -20,7 +21,6 @@ from .options import parse_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from .options import Option
 
@@ -77,6 +77,21 @@ class Events:
                 self._stream.flush()
         except (BrokenPipeError, ValueError) as error:
             raise CanceledError from error
+
+
+def awaited_work() -> ExitCode:
+    """Wait for a job on stdin and work on it; a parent that lets go before needs no answer.
+
+    The job is one line: ``{"images": path, "project": path, "options": [...], "log": path}``. Standard error
+    goes to ``log``, as the parent of a worker without ``--wait`` sees to itself.
+    """
+    line = sys.stdin.buffer.readline()
+    if not line.endswith(b"\n"):
+        return ExitCode.DONE
+    job = json.loads(line)
+    with Path(job["log"]).open("ab") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())
+    return work(Path(job["images"]), Path(job["project"]), job["options"])
 
 
 def work(image_dir: Path, project_dir: Path, options: list[Option]) -> ExitCode:

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import psutil
+import pytest
+
+from flightline.early_worker import early_worker
+
+
+def waiting_workers() -> int:
+    return sum("--wait" in child.cmdline() for child in psutil.Process().children())
+
+
+async def test_a_worker_waits_as_long_as_it_may_be_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODM_GATEWAY_ENGINE", "local")
+
+    async with early_worker():
+        assert waiting_workers() == 1
+    assert waiting_workers() == 0
+
+
+async def test_another_engine_gets_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODM_GATEWAY_ENGINE", "simulate")
+
+    async with early_worker():
+        assert waiting_workers() == 0
