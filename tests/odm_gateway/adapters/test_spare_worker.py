@@ -31,7 +31,15 @@ async def engine_with_spare(
 
 
 def children() -> list[int]:
-    return [child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    """Return the workers that live; servers of other tests are children of this process, too."""
+    return [child.pid for child in psutil.Process().children() if _is_worker(child)]
+
+
+def _is_worker(child: psutil.Process) -> bool:
+    try:
+        return any("scripted_worker" in argument for argument in child.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
 
 
 async def until(holds: Callable[[], bool]) -> None:
