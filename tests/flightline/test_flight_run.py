@@ -41,6 +41,11 @@ def test_an_option_of_another_form_is_refused(text: str) -> None:
         flight_options([text])
 
 
+def test_a_scale_is_refused_where_nobody_scales() -> None:
+    with pytest.raises(InvalidInputError, match="--scale 2: the scaler is not part of this release"):
+        flight_options([], 2.0)
+
+
 @pytest.fixture
 def column(tmp_path: Path) -> Column:
     (tmp_path / "home").mkdir()

@@ -101,12 +101,18 @@ def source_uri(named: str) -> str:
     return folder.resolve().as_uri()
 
 
-def flight_options(settings: list[str]) -> FlightOptions:
-    """Return processing options from ``NAME=VALUE`` texts.
+def flight_options(settings: list[str], scale: float | None = None) -> FlightOptions:
+    """Return what is wanted of a flight: processing options from ``NAME=VALUE`` texts, and a scale.
 
     Raises:
-        InvalidInputError: One is not of this form.
+        InvalidInputError: A text is not of this form, or nobody in this process could scale.
     """
+    if scale is not None and "scaler" not in PARTS:
+        raise InvalidInputError(
+            f"--scale {scale:g}: the scaler is not part of this release; leave --scale out",
+            field="--scale",
+            value=scale,
+        )
     process = []
     for text in settings:
         name, equals, value = text.partition("=")
@@ -114,7 +120,7 @@ def flight_options(settings: list[str]) -> FlightOptions:
             raise InvalidInputError(f"--set {text}: write NAME=VALUE", field="--set", value=text)
         process.append({"name": name, "value": value})
     try:
-        return FlightOptions.model_validate({"process": process})
+        return FlightOptions.model_validate({"process": process, "scale": scale})
     except ValidationError as error:
         raise InvalidInputError(f"--set: {error.errors()[0]['msg']}", field="--set") from error
 

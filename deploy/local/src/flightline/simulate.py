@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from flightline.simulation.plan import FlightPlan
 
@@ -71,6 +69,15 @@ def _require_empty(directory: Path, *, force: bool) -> None:
 @contextmanager
 def _progress(photos: int) -> Iterator[Callable[[int, int], None] | None]:
     """Show a bar on a terminal, one line elsewhere; both on standard error."""
+    from rich.console import Console  # noqa: PLC0415 - so that other commands start quickly
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     console = Console(stderr=True)
     if not console.is_terminal:
         typer.echo(f"Taking {photos} photos", err=True)

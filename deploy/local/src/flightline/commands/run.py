@@ -27,6 +27,10 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the products; without it, NAME-products here.")
     ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=8, help="Scale the images by this factor first; needs the scaler service."),
+    ] = None,
     options: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Processing option, by ODM's name; repeatable."),
@@ -39,7 +43,7 @@ def run(
     """Turn the images of a flight into an orthophoto. Run it again to go on where it was interrupted."""
     with session("run", quiet_logs=True, as_json=as_json) as settings:
         began = time.monotonic()
-        result = asyncio.run(_run(settings, source, out, options or [], quiet=as_json))
+        result = asyncio.run(_run(settings, source, out, options or [], scale, quiet=as_json))
         seconds = time.monotonic() - began
         typer.echo(
             json.dumps(as_document(result, seconds), indent=1) if as_json else as_text(result, seconds)
@@ -47,7 +51,13 @@ def run(
 
 
 async def _run(
-    settings: PlatformSettings, source: str, out: Path | None, options: list[str], *, quiet: bool
+    settings: PlatformSettings,
+    source: str,
+    out: Path | None,
+    options: list[str],
+    scale: float | None,
+    *,
+    quiet: bool,
 ) -> Result:
     from flightline.early_worker import early_worker  # noqa: PLC0415 - so that --help is quick
 
@@ -55,7 +65,7 @@ async def _run(
         from flightline.display import display  # noqa: PLC0415 - while the worker imports its engine
         from flightline.flight_run import Wanted, flight_options, run_flight, source_uri  # noqa: PLC0415
 
-        wanted = Wanted(source_uri(source), flight_options(options), out)
+        wanted = Wanted(source_uri(source), flight_options(options, scale), out)
         with display(quiet=quiet) as shown:
             return await run_flight(settings, wanted, shown, spare)
 
