@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import DamagedError, PermanentError, StorageFullError, TransientError
-from shared.sqlite import Database, open_database
+from shared.sqlite import Database, connect, open_database
 
 
 @pytest.fixture
@@ -36,6 +38,18 @@ async def test_what_was_written_is_read_by_another_connection(database: Database
 
     with closing(sqlite3.connect(database.path)) as other:
         assert numbers(other) == [1]
+
+
+def test_connections_that_make_a_file_at_the_same_moment_all_open_it(tmp_path: Path) -> None:
+    together = threading.Barrier(4)
+
+    def open_at_once(path: Path) -> None:
+        together.wait()
+        connect(path).close()
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(60):
+            list(pool.map(open_at_once, [tmp_path / f"{number}.db"] * 4))
 
 
 async def test_a_failed_write_does_not_undo_its_neighbours(database: Database) -> None:

@@ -14,6 +14,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
 
+from shared.sqlite import switch_to_wal
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -115,7 +117,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    connection.execute("PRAGMA journal_mode=WAL")
+    switch_to_wal(connection)
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS remarks"
