@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 _INT = re.compile(r"\s*([+-]?)(0[xX][0-9a-fA-F]+|\d+)")
 _FLOAT = re.compile(r"\s*([+-]?(?:Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))")
@@ -72,13 +69,8 @@ def to_number(written: str) -> float:
     return float(found.group(1)) if found else math.nan
 
 
-def sliced(items: Sequence[T], start: str | None) -> list[T]:
-    """Return ``items.slice(start)``: negative counts from the end, what is no number is 0."""
-    return list(items[first_index(len(items), start) :])
-
-
 def first_index(length: int, start: str | None) -> int:
-    """Return where ``slice(start)`` begins in a list of ``length``."""
+    """Return where ``slice(start)`` begins: negative counts from the end, what is no number is 0."""
     number = to_number(start or "")
     if math.isnan(number):
         return 0
