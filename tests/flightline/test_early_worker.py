@@ -4,6 +4,7 @@ import psutil
 import pytest
 
 from flightline.early_worker import early_worker
+from odm_gateway.adapters.worker_start import start_waiting
 
 
 def waiting_workers() -> int:
@@ -13,7 +14,7 @@ def waiting_workers() -> int:
 async def test_a_worker_waits_as_long_as_it_may_be_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ODM_GATEWAY_ENGINE", "local")
 
-    async with early_worker():
+    async with early_worker(start_waiting()):
         assert waiting_workers() == 1
     assert waiting_workers() == 0
 
@@ -21,5 +22,5 @@ async def test_a_worker_waits_as_long_as_it_may_be_wanted(monkeypatch: pytest.Mo
 async def test_another_engine_gets_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ODM_GATEWAY_ENGINE", "simulate")
 
-    async with early_worker():
+    async with early_worker(start_waiting()):
         assert waiting_workers() == 0

@@ -1,10 +1,10 @@
-"""Starts the engine's worker before the services are imported: both take a second, side by side."""
+"""The engine's worker, started before the command is imported: both take a second, side by side."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 
 from odm_gateway.adapters.spare_worker import SpareWorker
 from odm_gateway.config import EngineKind, Settings
@@ -12,12 +12,14 @@ from shared.settings import load
 
 
 @asynccontextmanager
-async def early_worker() -> AsyncIterator[SpareWorker]:
-    """Give a spare worker, which runs already if the built-in engine will be used."""
+async def early_worker(started: subprocess.Popen[bytes] | None) -> AsyncIterator[SpareWorker]:
+    """Give a spare worker: the process that was ``started``, unless another engine will be used."""
     spare = SpareWorker()
-    if load(Settings).engine is EngineKind.LOCAL and find_spec("rasterio"):
-        await spare.start()
+    if started:
+        await spare.adopt(started)
     try:
+        if load(Settings).engine is not EngineKind.LOCAL:
+            await spare.stop()
         yield spare
     finally:
         await spare.stop()

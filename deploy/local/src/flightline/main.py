@@ -23,8 +23,3 @@ app.command(name="doctor")(doctor.doctor)
 app.add_typer(events.app, name="events")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(simulate.app, name="simulate")
-
-
-def run() -> None:
-    """Run the command."""
-    app()

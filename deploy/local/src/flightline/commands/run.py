@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ LISTED = 20
 
 
 def run(
+    context: typer.Context,
     source: Annotated[
         str, typer.Argument(metavar="FOLDER|URI", help="Images of a flight: a folder, file:///… or s3://…")
     ],
@@ -43,7 +45,7 @@ def run(
     """Turn the images of a flight into an orthophoto. Run it again to go on where it was interrupted."""
     with session("run", quiet_logs=True, as_json=as_json) as settings:
         began = time.monotonic()
-        result = asyncio.run(_run(settings, source, out, options or [], scale, quiet=as_json))
+        result = asyncio.run(_run(settings, source, out, options or [], scale, context.obj, quiet=as_json))
         seconds = time.monotonic() - began
         typer.echo(
             json.dumps(as_document(result, seconds), indent=1) if as_json else as_text(result, seconds)
@@ -56,12 +58,13 @@ async def _run(
     out: Path | None,
     options: list[str],
     scale: float | None,
+    worker: subprocess.Popen[bytes] | None,
     *,
     quiet: bool,
 ) -> Result:
     from flightline.early_worker import early_worker  # noqa: PLC0415 - so that --help is quick
 
-    async with early_worker() as spare:
+    async with early_worker(worker) as spare:
         from flightline.display import display  # noqa: PLC0415 - while the worker imports its engine
         from flightline.flight_run import Wanted, flight_options, run_flight, source_uri  # noqa: PLC0415
 

@@ -25,7 +25,6 @@ from pydantic import ValidationError
 from odm_gateway.adapters.spare_worker import SpareWorker
 from odm_gateway.adapters.staging import Staging
 from odm_gateway.adapters.worker_process import (
-    COMMAND,
     DoneMessage,
     FailedMessage,
     LineMessage,
@@ -34,6 +33,7 @@ from odm_gateway.adapters.worker_process import (
     WorkerProcess,
     start_worker,
 )
+from odm_gateway.adapters.worker_start import COMMAND
 from odm_gateway.domain.assets import media_type
 from odm_gateway.ports import Completed, EngineEvent, Failed, Job, Line, Progressed
 from shared.errors import PermanentError

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Sequence
 
 import structlog
 
-from odm_gateway.adapters.worker_process import COMMAND, WorkerJob, WorkerProcess, start_worker
+from odm_gateway.adapters.worker_process import WorkerJob, WorkerProcess, adopted
+from odm_gateway.adapters.worker_start import COMMAND, start_waiting
 
 PAUSE_S = 10.0
 """From the end of one spare worker, or of its job, to the next: whoever ends behind a job pays for none."""
@@ -19,14 +21,17 @@ class SpareWorker:
     """At most one worker that waits for a job, as long as ``keep`` runs."""
 
     def __init__(self, command: Sequence[str] = COMMAND, pause_s: float = PAUSE_S) -> None:
-        self._command = (*command, "--wait")
+        self._command = command
         self._pause_s = pause_s
         self._waiting: WorkerProcess | None = None
 
     async def start(self) -> WorkerProcess:
         """Have a worker wait, if none does."""
-        if self._waiting is None:
-            self._waiting = await start_worker(self._command, asyncio.subprocess.DEVNULL)
+        return self._waiting or await self.adopt(start_waiting(self._command))
+
+    async def adopt(self, process: subprocess.Popen[bytes]) -> WorkerProcess:
+        """Have ``process``, which somebody else started, be the worker that waits."""
+        self._waiting = await adopted(process)
         return self._waiting
 
     async def keep(self) -> None:

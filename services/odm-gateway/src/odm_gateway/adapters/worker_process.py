@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
+import subprocess
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,14 +14,13 @@ from typing import IO, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from odm_gateway.adapters.worker_start import start_process
 from shared.events import Option
 
-COMMAND = (sys.executable, "-m", "odm_gateway.orthophoto")
 READ_BYTES = 1 << 16
 LINE_AT_MOST_BYTES = 8 << 20
 """The closing message carries the figures of thousands of photos; anything longer is cut."""
 STOP_WITHIN_S = 10.0
-STOP_POLL_S = 0.02
 
 
 class WorkerJob(BaseModel):
@@ -78,8 +78,10 @@ _PARSER: TypeAdapter[WorkerMessage] = TypeAdapter(Annotated[WorkerMessage, Field
 class WorkerProcess:
     """A running worker."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], said: asyncio.StreamReader) -> None:
         self._process = process
+        self._said = said
+        self._ended = _exit_of(process)
 
     @property
     def is_running(self) -> bool:
@@ -89,52 +91,64 @@ class WorkerProcess:
     def give(self, job: WorkerJob) -> None:
         """Name its job to a worker that waits for one."""
         assert self._process.stdin
-        self._process.stdin.write(job.model_dump_json().encode() + b"\n")
+        with suppress(BrokenPipeError):  # it is dead, which its exit code tells
+            self._process.stdin.write(job.model_dump_json().encode() + b"\n")
 
     async def messages(self) -> AsyncIterator[WorkerMessage]:
         """Yield what the worker says until it ends; what is no message is a line of its console."""
-        assert self._process.stdout
-        async for line in _lines(self._process.stdout):
+        async for line in _lines(self._said):
             if line.strip():
                 yield parse_message(line)
 
     async def exit_code(self) -> int:
         """Return how the worker ended: its exit code, or the negative number of a signal."""
-        return await self._process.wait()
+        return await asyncio.shield(self._ended)
 
     async def stop(self) -> None:
         """Ask the worker to end, and make it end with everything that it started."""
-        if self._process.stdin:
-            self._process.stdin.close()
+        assert self._process.stdin
+        self._process.stdin.close()
         _signal_group(self._process.pid, signal.SIGTERM)
         draining = asyncio.create_task(self._drain(), name="last words of a worker")
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_WITHIN_S):
-                # wait() would also wait for children that hold the pipe.
-                while self.is_running:  # noqa: ASYNC110 - see above
-                    await asyncio.sleep(STOP_POLL_S)
+                await self.exit_code()
         _signal_group(self._process.pid, signal.SIGKILL)
         await asyncio.wait([draining])
-        await self._process.wait()
+        await self.exit_code()
 
     async def _drain(self) -> None:
         """Read what nobody wants any more: a worker must not be stuck in a full pipe."""
-        assert self._process.stdout
-        while await self._process.stdout.read(READ_BYTES):
+        while await self._said.read(READ_BYTES):
             pass
 
 
 async def start_worker(command: Sequence[str], stderr: IO[bytes] | int) -> WorkerProcess:
     """Run ``command``; the caller has to stop it."""
-    # The worker ends itself at the end of its stdin, which even kill -9 of this process brings.
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=stderr,
-        start_new_session=True,
+    return await adopted(start_process(command, stderr))
+
+
+async def adopted(process: subprocess.Popen[bytes]) -> WorkerProcess:
+    """Return a worker that was started before there was an event loop; the caller has to stop it."""
+    said = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(said), process.stdout
     )
-    return WorkerProcess(process)
+    return WorkerProcess(process, said)
+
+
+def _exit_of(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+    """Have a thread wait for the end of ``process``, which no event loop does portably."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def wait() -> None:
+        code = process.wait()
+        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            loop.call_soon_threadsafe(ended.set_result, code)
+
+    threading.Thread(target=wait, name="end of a worker", daemon=True).start()
+    return ended
 
 
 def parse_message(line: bytes) -> WorkerMessage:
