@@ -91,11 +91,11 @@ def test_given_no_vertical_gps_when_judged_then_heights_are_called_relative() ->
     assert "heights are only relative" in warnings_of(BLOCK, vertical_gps=False)[0]
 
 
-def test_given_a_third_of_photos_joined_when_checked_then_only_force_lets_it_pass() -> None:
-    check_group([4, 3, 3], 10, force=True)
+def test_given_less_than_half_of_the_photos_joined_when_checked_then_the_groups_are_told() -> None:
+    check_group([5, 3, 2], 10)
 
     with pytest.raises(EngineError, match=r"Only 4 of 10 photos .*groups of 4, 3, 3") as refusal:
-        check_group([4, 3, 3], 10, force=False)
+        check_group([4, 3, 3], 10)
     assert refusal.value.code == "NO_OVERLAP"
 
 
@@ -107,16 +107,16 @@ def test_given_one_place_for_all_photos_when_checked_then_it_is_refused() -> Non
     assert refusal.value.code == "NO_GPS"
 
 
-def test_given_pairs_only_when_checked_then_not_even_force_helps() -> None:
+def test_given_pairs_only_when_checked_then_half_of_them_is_not_enough() -> None:
     with pytest.raises(EngineError, match="Only 2 of 4"):
-        check_group([2, 2], 4, force=True)
+        check_group([2, 2], 4)
 
 
 def test_given_few_settled_poses_when_checked_then_the_others_are_named() -> None:
     settled = Settled(FLIGHT.scene, FLIGHT.tracks, np.arange(2), {3: "seems tilted by 50 degrees"}, True)  # noqa: FBT003
 
     with pytest.raises(EngineError, match=r"2 of 6 .* 3\.jpg seems tilted") as refusal:
-        check_settled(settled, PHOTOS, 6, force=False)
+        check_settled(settled, PHOTOS, 6)
     assert refusal.value.code == "UNSTABLE"
 
 

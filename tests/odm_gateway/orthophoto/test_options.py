@@ -7,46 +7,48 @@ from odm_gateway.orthophoto.options import EngineOptions, parse_options
 
 
 def test_given_no_options_when_parsed_then_defaults_hold() -> None:
-    options, honoured, ignored = parse_options([])
+    options, ignored = parse_options([])
 
     assert options == EngineOptions()
     assert options.feature_quality == "medium"
-    assert (honoured, ignored) == ([], [])
+    assert ignored == []
 
 
 def test_given_options_as_text_when_parsed_then_values_have_types() -> None:
-    options, honoured, _ = parse_options(
+    options, _ = parse_options(
         [{"name": "orthophoto-resolution", "value": "2.5"}, {"name": "dsm", "value": "true"}]
     )
 
     assert options.orthophoto_resolution_cm == 2.5
     assert options.dsm is True
-    assert honoured == [{"name": "orthophoto-resolution", "value": 2.5}, {"name": "dsm", "value": True}]
 
 
 def test_given_an_option_of_another_stage_when_parsed_then_it_is_ignored_by_name() -> None:
-    options, honoured, ignored = parse_options([{"name": "pc-quality", "value": "ultra"}])
+    options, ignored = parse_options([{"name": "pc-quality", "value": "ultra"}])
 
     assert options == EngineOptions()
-    assert honoured == []
     assert ignored == ["pc-quality"]
 
 
+def test_given_fast_orthophoto_when_parsed_then_only_its_denial_is_ignored() -> None:
+    assert parse_options([{"name": "fast-orthophoto", "value": True}]) == (EngineOptions(), [])
+    assert parse_options([{"name": "fast-orthophoto", "value": "false"}])[1] == ["fast-orthophoto"]
+
+
 def test_given_zero_neighbors_when_parsed_then_the_engine_chooses() -> None:
-    options, _, _ = parse_options([{"name": "matcher-neighbors", "value": 0}])
+    options, _ = parse_options([{"name": "matcher-neighbors", "value": 0}])
 
     assert options.matcher_neighbors == EngineOptions().matcher_neighbors
 
 
 def test_given_an_option_twice_when_parsed_then_the_last_counts() -> None:
-    options, honoured, _ = parse_options([{"name": "crop", "value": 1}, {"name": "crop", "value": 2}])
+    options, _ = parse_options([{"name": "crop", "value": 1}, {"name": "crop", "value": 2}])
 
     assert options.crop_m == 2
-    assert honoured == [{"name": "crop", "value": 2.0}]
 
 
 def test_given_more_features_when_asked_then_they_replace_the_preset() -> None:
-    options, _, _ = parse_options(
+    options, _ = parse_options(
         [{"name": "feature-quality", "value": "low"}, {"name": "min-num-features", "value": 9000}]
     )
 

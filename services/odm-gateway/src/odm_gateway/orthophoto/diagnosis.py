@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _FEWEST_FEATURES: Final = 100
 _SMALLEST_EXTENT_M: Final = 1.0
-_REFUSED_GROUP_SHARE: Final = 0.3
 _REFUSED_SHARE: Final = 0.5
 _FEW_SHARE: Final = 0.8
 _BLURRED: Final = 0.04
@@ -65,19 +64,17 @@ def check_positions(gps: Floats) -> None:
         )
 
 
-def check_group(sizes: Sequence[int], found: int, *, force: bool) -> None:
+def check_group(sizes: Sequence[int], found: int) -> None:
     """Refuse photos that do not hang together.
 
     Args:
         sizes: Photos in each group linked by overlap, falling.
         found: How many photos there were.
-        force: Whether less than half of the photos will do.
 
     Raises:
         EngineError: ``NO_OVERLAP``.
     """
-    needed = _REFUSED_GROUP_SHARE if force else _REFUSED_SHARE
-    if sizes[0] >= FEWEST_PHOTOS and sizes[0] >= needed * found:
+    if sizes[0] >= FEWEST_PHOTOS and sizes[0] >= _REFUSED_SHARE * found:
         return
     groups = ", ".join(map(str, sizes[:_NAMED])) + (", …" if len(sizes) > _NAMED else "")
     raise EngineError(
@@ -87,15 +84,14 @@ def check_group(sizes: Sequence[int], found: int, *, force: bool) -> None:
     )
 
 
-def check_settled(settled: Settled, photos: Sequence[Photo], found: int, *, force: bool) -> None:
+def check_settled(settled: Settled, photos: Sequence[Photo], found: int) -> None:
     """Refuse a block most of whose photos have no plausible pose.
 
     Raises:
         EngineError: ``UNSTABLE``.
     """
     count = len(settled.photos)
-    needed = _REFUSED_GROUP_SHARE if force else _REFUSED_SHARE
-    if count >= FEWEST_PHOTOS and count >= needed * found:
+    if count >= FEWEST_PHOTOS and count >= _REFUSED_SHARE * found:
         return
     named = "; ".join(f"{photos[index].name} {why}" for index, why in list(settled.dropped.items())[:_NAMED])
     raise EngineError(

@@ -54,15 +54,12 @@ class EngineOptions:
     crop_m: float = 3.0
     """How far the outline is drawn in; 0 keeps everything."""
     max_concurrency: int = os.cpu_count() or 1
-    fast_orthophoto: bool = True
     dsm: bool = False
     orthophoto_png: bool = False
     cog: bool = False
     skip_report: bool = False
     max_photo_megapixels: float = 200.0
     max_canvas_megapixels: float = 400.0
-    force: bool = False
-    """Map the site even if fewer than half of the photos can be placed."""
 
     @property
     def longer_side_px(self) -> int:
@@ -75,25 +72,29 @@ class EngineOptions:
         return self.min_num_features or PRESETS[self.feature_quality].features
 
 
-def parse_options(asked: Iterable[Option]) -> tuple[EngineOptions, list[Option], list[str]]:
-    """Return the options to run with, those honoured with their values in force, and names of those ignored.
+def parse_options(asked: Iterable[Option]) -> tuple[EngineOptions, list[str]]:
+    """Return the options to run with, and the names of those that are ignored.
 
     Raises:
         EngineError: ``BAD_OPTION``, a known option has a value that it cannot have.
     """
     options = EngineOptions()
-    honoured: dict[str, Option] = {}
     ignored: list[str] = []
     for option in asked:
         name = option["name"]
         if name not in _READERS:
-            ignored.append(name)
+            if not _always_so(option):
+                ignored.append(name)
             continue
         field, read = _READERS[name]
         value: Any = _read(name, option["value"], read)
         options = replace(options, **{field: value})
-        honoured[name] = {"name": name, "value": value}
-    return options, list(honoured.values()), ignored
+    return options, ignored
+
+
+def _always_so(option: Option) -> bool:
+    """Return whether a run does what is asked whatever its options: this engine is ODM's fast one."""
+    return option["name"] == "fast-orthophoto" and bool(_read(option["name"], option["value"], _flag))
 
 
 def _read(name: str, raw: object, read: Callable[[object], object]) -> object:
@@ -152,7 +153,6 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[object], object]]]] = {
     "gps-accuracy": ("gps_accuracy_m", _number(0.001, 1_000.0)),
     "crop": ("crop_m", _number(0.0, 10_000.0)),
     "max-concurrency": ("max_concurrency", _whole(1, 1_024)),
-    "fast-orthophoto": ("fast_orthophoto", _flag),
     "dsm": ("dsm", _flag),
     "orthophoto-png": ("orthophoto_png", _flag),
     "cog": ("cog", _flag),

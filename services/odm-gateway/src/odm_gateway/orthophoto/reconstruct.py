@@ -79,10 +79,10 @@ def reconstruct(
     matches = match_all(photos, features, frame.gps, work_dir, options, progress)
     everyone = _Group(photos, features, matches, frame)
     connected, sizes = largest_group(len(photos), matches)
-    check_group(sizes, len(scan.photos), force=options.force)
+    check_group(sizes, len(scan.photos))
     group = everyone.only(connected)
     settled, tracks = _settle(group, options, progress)
-    check_settled(settled, group.photos, len(scan.photos), force=options.force)
+    check_settled(settled, group.photos, len(scan.photos))
     left_out = (
         *scan.left_out,
         *undecodable,

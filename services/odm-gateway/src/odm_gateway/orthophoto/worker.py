@@ -107,7 +107,7 @@ def work(image_dir: Path, project_dir: Path, options: list[Option]) -> ExitCode:
 
 def _work(image_dir: Path, project_dir: Path, asked: list[Option], events: Events) -> ExitCode:
     try:
-        options, _, ignored = parse_options(asked)
+        options, ignored = parse_options(asked)
         with _only_worker(project_dir):
             outcome = run(image_dir, project_dir, options, events, ignored=ignored)
     except EngineError as error:
