@@ -115,7 +115,7 @@ async def test_a_cancel_stops_the_engine_and_beats_its_result(platform: Platform
         await progressed(loop, key)
         await loop.tasks.update(key, lambda task: canceled(task, datetime.now(UTC)))
         task = await ended(loop, key)
-    assert (task.status, engine.canceled) == (Status.CANCELED, [f"odm-{key}-1"])
+    assert (task.status, engine.canceled) == (Status.CANCELED, [f"odm-pipeline-{key}"])
 
 
 async def test_work_that_has_to_stop_is_handed_back_at_once(platform: Platform) -> None:
@@ -201,7 +201,7 @@ async def test_finished_tasks_are_tidied_once(platform: Platform) -> None:
         await ended(loop, key)
     await loop.tidy_all()
     await loop.tidy_all()
-    assert engine.removed == [f"odm-{key}-1"]
+    assert engine.removed == [f"odm-pipeline-{key}"]
 
 
 async def test_a_removed_task_leaves_nothing_behind_once_its_end_is_told(platform: Platform) -> None:

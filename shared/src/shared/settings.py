@@ -222,9 +222,14 @@ class ServiceSettings(_Settings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _Fallback(settings_cls, env_prefix=PREFIX)
 
+    @property
+    def is_guarded(self) -> bool:
+        """Return whether requests that write need a token."""
+        return self.token is not None
+
     @model_validator(mode="after")
     def _wide_needs_token(self) -> Self:
-        if self.token is None and not _is_loopback(self.host):
+        if not self.is_guarded and not _is_loopback(self.host):
             prefix = self.model_config.get("env_prefix") or PREFIX
             raise ValueError(
                 f"listening on {self.host} lets other machines in: set {prefix}TOKEN (or {PREFIX}TOKEN),"

@@ -14,7 +14,7 @@ from shared.platform import Platform
 from tests.support.gateway import stage_images
 from tests.support.gateway_process import scripted_engine as engine
 
-JOB = Job("4dbeb9e0-8b0c-4a6e-8a52-0c0c4f2a8d11", 1, "staging/flight", None, ())
+JOB = Job("t", "odm-pipeline-t", "staging/flight", None, (), "products/t")
 
 
 async def events_of(engine: LocalEngine, job: Job = JOB) -> list[EngineEvent]:

@@ -14,7 +14,7 @@ MANIFEST = "staging/manifest.json"
 
 
 def job(manifest: str | None = None) -> Job:
-    return Job("t", 1, "staging/flight", manifest, ())
+    return Job("t", "odm-t", "staging/flight", manifest, (), "products/t")
 
 
 def listed(name: str, content: bytes) -> dict[str, Any]:

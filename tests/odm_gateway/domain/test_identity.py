@@ -2,7 +2,14 @@ from typing import Any
 
 import pytest
 
-from odm_gateway.domain.identity import completion_id, is_task_uuid, task_id_of
+from odm_gateway.domain.identity import (
+    completion_id,
+    is_task_uuid,
+    new_task_id,
+    task_id_of,
+    task_key,
+    workflow_name,
+)
 from shared.events import ImagesStaged, Option, Scale
 
 
@@ -47,3 +54,16 @@ def test_each_attempt_has_its_own_completion() -> None:
 )  # fmt: skip
 def test_set_uuids_are_of_version_1_to_7(text: str, is_one: bool) -> None:
     assert is_task_uuid(text) is is_one
+
+
+def test_a_task_is_found_by_its_id_and_by_its_workflow() -> None:
+    uuid = "4DBEB9E0-8b0c-4a6e-8a52-0c0c4f2a8d11"
+    assert workflow_name(uuid, 1) == f"odm-pipeline-{uuid.lower()}"
+    assert task_key(uuid) == task_key(workflow_name(uuid, 1)) == uuid.lower()
+
+
+def test_a_new_task_is_named_as_its_workflow_and_each_attempt_has_another() -> None:
+    task_id = new_task_id()
+    assert task_id != new_task_id()
+    assert task_key(task_id) == workflow_name(task_id, 1) == task_id
+    assert workflow_name(task_id, 2) == f"{task_id}-a2"

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import structlog
 
 from odm_gateway.domain.completion import completion
-from odm_gateway.domain.identity import task_id_of
+from odm_gateway.domain.identity import task_id_of, task_key
 from odm_gateway.domain.options import OptionTable
-from odm_gateway.domain.tasks import Flight, Status, Task, ended, task_key, too_many_images
+from odm_gateway.domain.tasks import Flight, Status, Task, ended, too_many_images
 from shared.errors import InvalidInputError
 from shared.events import Event, ImagesStaged, Option
 from shared.objects.port import ObjectStore

@@ -12,6 +12,7 @@ from structlog.contextvars import bound_contextvars
 
 from odm_gateway.adapters.console_log import ConsoleLog
 from odm_gateway.domain.completion import completion
+from odm_gateway.domain.identity import workflow_name
 from odm_gateway.domain.tasks import OPEN, Status, Task, begun, handed_back, tidied
 from odm_gateway.ports import Engine, Job
 from odm_gateway.running import Ending, Run
@@ -23,7 +24,13 @@ from shared.state.lease import hold
 from shared.state.work import WorkQueue
 
 TASKS = CollectionSpec(
-    "odm_tasks", (Index(("status", "inserted_us")), Index(("inserted_us",)), Index(("untidy", "status")))
+    "odm_tasks",
+    (
+        Index(("status", "inserted_us")),
+        Index(("inserted_us",)),
+        Index(("tenant", "inserted_us")),
+        Index(("untidy", "status")),
+    ),
 )
 POLL_S = 1.0
 TIDY_EVERY_S = 2.0
@@ -104,7 +111,7 @@ class TaskLoop:
 
     async def _remove_products(self, document: Document[Task]) -> None:
         await self.console.remove(document.id)
-        products = f"{job_of(document.body).products}/"
+        products = f"{document.body.products_key}/"
         for key in [stored.key async for stored in self.objects.list(products)]:
             await self.objects.delete(key)
 
@@ -151,7 +158,7 @@ class TaskLoop:
 
         def change(task: Task) -> Change[Task]:
             last = ending.applied(task, now)
-            outputs = self.objects.uri(job_of(last).products)
+            outputs = self.objects.uri(last.products_key)
             return Change(last, [completion(last, outputs)], release=True)
 
         while True:
@@ -169,11 +176,15 @@ def job_of(task: Task) -> Job:
     """Return what an engine is asked for."""
     return Job(
         task_id=task.id,
-        attempt=task.attempt,
+        name=workflow_name(task.id, task.attempt),
         images=task.images,
         manifest=task.manifest,
         options=task.options,
+        products=task.products_key,
         outputs=task.outputs,
+        image_count=task.image_count,
+        total_bytes=task.total_bytes,
+        tenant=task.tenant,
     )
 
 

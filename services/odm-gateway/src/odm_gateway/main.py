@@ -21,8 +21,10 @@ from odm_gateway.domain.options import OptionTable
 from odm_gateway.domain.tasks import Task
 from odm_gateway.handlers import start_task
 from odm_gateway.loops import OPEN_STATUS, TASKS, TaskLoop
+from odm_gateway.node import Node
 from odm_gateway.ports import Engine
-from odm_gateway.routes import Node, open_router, router
+from odm_gateway.routes import changing, creating, information
+from odm_gateway.routes import tasks as task_routes
 from odm_gateway.wire.answers import unknown_path
 from odm_gateway.wire.cors import Cors
 from odm_gateway.wire.host import HostFacts
@@ -87,8 +89,10 @@ def create_app(
     app = create_service(
         SERVICE,
         resources,
-        open_router,
-        router,
+        information.router,
+        creating.router,
+        task_routes.router,
+        changing.router,
         settings=settings,
         description="Turns staged images into orthophotos, behind the NodeODM API.",
     )
@@ -135,6 +139,7 @@ def _node(settings: Settings, on: Platform, table: OptionTable, loop: TaskLoop) 
         console=loop.console,
         objects=on.objects,
         options=table,
+        keyring=settings.keyring,
         host=HostFacts(lambda: loop.tasks.count({"status": OPEN_STATUS})),
         engine="flightline",
         engine_version=version("odm-gateway"),

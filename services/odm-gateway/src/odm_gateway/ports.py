@@ -15,23 +15,19 @@ class Job:
     """What an engine is asked to do."""
 
     task_id: str
-    attempt: int
+    name: str
+    """Whoever asks for the same work finds what another one began."""
     images: str
     """Key of the images' prefix in the object store."""
     manifest: str | None
     options: tuple[Option, ...]
+    products: str
+    """Key prefix that the products are to be stored under."""
     outputs: tuple[str, ...] = ()
     """Paths wanted in the archive; empty: the usual ones."""
-
-    @property
-    def name(self) -> str:
-        """Return the job's name: whoever asks for the same work finds what another one began."""
-        return f"odm-{self.task_id.lower()}-{self.attempt}"
-
-    @property
-    def products(self) -> str:
-        """Return the key prefix that the products are stored under."""
-        return f"products/{self.task_id}"
+    image_count: int = 0
+    total_bytes: int = 0
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

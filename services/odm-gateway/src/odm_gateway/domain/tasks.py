@@ -50,6 +50,19 @@ class Flight(BaseModel):
     traceparent: str | None = None
 
 
+class Source(BaseModel):
+    """Files that a client named instead of sending them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    uri: str
+    """A prefix or an archive in the object store, or an archive behind ``http(s)://``."""
+    depth: int | None = None
+    """How many folders below a prefix are looked into; none: all."""
+    excluded: tuple[str, ...] = ()
+    """Paths below a prefix that do not count."""
+
+
 class Task(BaseModel):
     """One run of photogrammetry as its users see it."""
 
@@ -65,14 +78,27 @@ class Task(BaseModel):
     status: Status = Status.QUEUED
     error: str | None = None
     options: tuple[Option, ...] = ()
+    tenant: str = ""
+    """Whose it is: the name of a token; empty where none is wanted, and for flights."""
+    parent: str | None = None
+    """The task that asked for this one as a part of itself (split-merge)."""
     images: str
     """Key of the images' prefix in the object store."""
     manifest: str | None = None
     """Key of the manifest; None: everything below ``images`` counts."""
+    source: Source | None = None
+    """Whence the files still have to be taken in; None: they are in place."""
+    products: str = ""
+    """Key of the prefix for what it makes, if the client chose one."""
     image_count: int = -1
     """-1: not counted yet."""
+    total_bytes: int = 0
+    """Of all files, where they were counted."""
     outputs: tuple[str, ...] = ()
     """Paths that the client wants in its archive; empty: the usual ones."""
+    post_processing: bool = True
+    webhook: str | None = None
+    """URL that is told of the end."""
     flight: Flight | None = None
     attempt: int = 1
     """How often a user asked for it; each attempt ends once."""
@@ -94,6 +120,11 @@ class Task(BaseModel):
     """An engine may still keep something of it, or it is to be removed."""
 
     @property
+    def products_key(self) -> str:
+        """Return the key prefix in the object store that its products lie under."""
+        return self.products or f"products/{self.id}"
+
+    @property
     def shown_name(self) -> str | None:
         """Return the name as clients see it."""
         return f"Task of {self.created_at.isoformat()}" if self.name == "" else self.name
@@ -112,11 +143,6 @@ class Task(BaseModel):
         if self.started_at is None or self.shown_status(now) is Status.CANCELED:
             return -1
         return max(0, round(((self.finished_at or now) - self.started_at) / timedelta(milliseconds=1)))
-
-
-def task_key(task_id: str) -> str:
-    """Return the id of a task's document: letter case makes no two tasks."""
-    return task_id.lower()
 
 
 def begun(task: Task, now: datetime) -> Task:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import html
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -11,7 +10,6 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
-from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from typing_extensions import override
 
@@ -63,20 +61,6 @@ def failure(message: str) -> Json:
 def not_done(message: str) -> Json:
     """Return an error as cancel, remove and restart answer it."""
     return Json({"success": False, "error": message})
-
-
-async def require_token(request: Request) -> None:
-    """Let a request through if the service has no token, or the query carries it.
-
-    Raises:
-        RefusedError: It carries none, or another one.
-    """
-    token: SecretStr | None = request.app.state.service.token
-    if token is None:
-        return
-    given = request.query_params.get("token", "")
-    if not hmac.compare_digest(given.encode(), token.get_secret_value().encode()):
-        raise RefusedError("Invalid authentication token: token does not match.")
 
 
 async def unknown_path(request: Request, error: Exception) -> Response:

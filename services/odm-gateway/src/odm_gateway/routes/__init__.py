@@ -1,0 +1,1 @@
+"""The NodeODM API: what PyODM, WebODM, CloudODM and ClusterODM speak."""
