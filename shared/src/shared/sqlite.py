@@ -208,6 +208,7 @@ class Database:
         self.path = path
         self._writer = _Worker(path, writes=True)
         self._reader = _Worker(path, writes=False)
+        self._near = sqlite3.connect(path, timeout=0, isolation_level=None)
 
     async def write(self, work: Work[T]) -> T:
         """Run ``work`` in a transaction and return its result once that is on disk.
@@ -222,6 +223,17 @@ class Database:
         """Run ``work``, which must only read, beside the writer."""
         return await self._reader.run(work)
 
+    async def look_up(self, work: Work[T]) -> T:
+        """Run ``work``, which reads some rows by their key, at once.
+
+        A reader of a WAL file waits for nobody, and such a read takes some 10 µs: handing it to a thread
+        costs five times as much. Where it would have to wait after all, it is handed over.
+        """
+        try:
+            return work(self._near)
+        except sqlite3.Error:
+            return await self._reader.run(work)
+
     def start(self) -> None:
         """Start the threads."""
         self._writer.start()
@@ -229,6 +241,7 @@ class Database:
 
     async def stop(self) -> None:
         """Finish what was begun and close the file."""
+        self._near.close()
         await self._writer.stop()
         await self._reader.stop()
 

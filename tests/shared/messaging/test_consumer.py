@@ -54,7 +54,7 @@ async def settled(bus: Bus, handler: FlightHandler, within_s: float = 10) -> Non
 
 async def emptied(bus: Bus, within_s: float = 10) -> None:
     async with asyncio.timeout(within_s):
-        while await left(bus):  # noqa: ASYNC110 - what ends it happens in a file
+        while await left(bus):
             await asyncio.sleep(0.02)
 
 

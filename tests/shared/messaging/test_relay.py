@@ -87,7 +87,7 @@ async def test_a_writer_wakes_the_relay(setup: Setup) -> None:
         await asyncio.sleep(0.1)
         started = time.monotonic()
         await setup.flights.insert("f1", Flight(), events=[flight_found()])
-        while not await setup.transport.depth(QUEUE):  # noqa: ASYNC110 - it happens in a file
+        while not await setup.transport.depth(QUEUE):
             await asyncio.sleep(0.01)
 
     assert time.monotonic() - started < 0.5
@@ -98,7 +98,7 @@ async def test_the_relay_finds_what_nobody_woke_it_for(setup: Setup) -> None:
     async with background(setup.relay.run()), asyncio.timeout(5):
         await asyncio.sleep(0.1)
         await silent.insert("f1", Flight(), events=[flight_found()])
-        while await setup.waits():  # noqa: ASYNC110 - it happens in a file
+        while await setup.waits():
             await asyncio.sleep(0.05)
 
     assert len(await setup.told()) == 1

@@ -136,7 +136,10 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="KITE_")
     port: Port = 0
 
-start("kites", Settings, lambda settings: create_service("kites", resources, settings=settings))
+def create_app(settings):
+    return create_service("kites", resources, settings=settings)
+
+start("shared", "Flies kites.", Settings, create_app)
 """
 
 
@@ -172,8 +175,17 @@ def test_a_setting_that_cannot_be_used_is_told_without_a_trace(tmp_path: Path) -
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith("kites: KITE_PORT=door: expected a valid integer")
+    assert ended.stderr.startswith("shared: KITE_PORT=door: expected a valid integer")
     assert "Traceback" not in ended.stderr
+
+
+def test_help_names_every_setting_and_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "kites.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "kites.py"), "--help"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "Flies kites." in ended.stdout
+    assert all(f"  KITE_{name.upper()}\n" in ended.stdout for name in ServiceSettings.model_fields)
+    assert "opened" not in ended.stdout
 
 
 @contextmanager

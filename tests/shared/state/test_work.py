@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from shared.state import Change, Collection, CollectionSpec, Document, Index, Order
+from shared.state import Change, Collection, CollectionSpec, Document, Index, Order, Where
 from shared.state.open import open_store
 from shared.state.owner import process_owner
 from shared.state.work import WorkQueue
 
 JOBS = 30
 LONG = timedelta(minutes=5)
-NEW = {"state": "new"}
+NEW: Where = {"state": "new"}
+URGENT: Where = {"state": "urgent"}
 
 
 class Job(BaseModel):
@@ -37,7 +38,10 @@ async def jobs(tmp_path: Path) -> AsyncIterator[Collection[Job]]:
 
 
 def queue_of(jobs: Collection[Job], owner: str = "me") -> WorkQueue[Job]:
-    return WorkQueue(jobs, lambda: NEW, Order(), owner, LONG, at_once=2, left_behind=NEW)
+    async def waiting() -> Sequence[Where]:
+        return [URGENT, NEW]
+
+    return WorkQueue(jobs, waiting, Order(), owner, LONG, at_once=2, left_behind=NEW)
 
 
 @asynccontextmanager
@@ -57,7 +61,7 @@ async def working(queue: WorkQueue[Job], done: Counter[str]) -> AsyncIterator[No
 
 async def all_done(jobs: Collection[Job], count: int) -> None:
     async with asyncio.timeout(20):
-        while await jobs.count({"state": "done"}) < count:  # noqa: ASYNC110 - the store does not call back
+        while await jobs.count({"state": "done"}) < count:
             await asyncio.sleep(0.02)
 
 
@@ -84,6 +88,39 @@ async def test_given_an_idle_queue_when_woken_then_new_work_is_done_before_the_n
         await all_done(jobs, 1)
 
     assert done["late"] == 1
+
+
+async def test_given_work_that_comes_first_when_claimed_then_it_is_done_before_older_work(
+    jobs: Collection[Job],
+) -> None:
+    for number in range(4):
+        await jobs.insert(str(number), Job())
+    await jobs.insert("z", Job(state="urgent"))
+
+    async with working(queue_of(jobs), done := Counter[str]()):
+        await all_done(jobs, 5)
+
+    assert next(iter(done)) == "z"
+
+
+async def test_given_long_work_when_no_slot_is_free_then_nothing_more_is_claimed(
+    jobs: Collection[Job],
+) -> None:
+    for number in range(5):
+        await jobs.insert(str(number), Job())
+    queue, in_hand, go_on = queue_of(jobs), set[str](), asyncio.Event()
+
+    async def work(document: Document[Job]) -> None:
+        in_hand.add(document.id)
+        await go_on.wait()
+
+    running = asyncio.create_task(queue.run(work))
+    await asyncio.sleep(0.3)
+
+    assert len(in_hand) == queue.at_once
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
 
 
 async def test_given_a_lease_of_a_dead_process_when_started_then_its_work_is_done_at_once(

@@ -31,6 +31,8 @@ SUBSCRIPTIONS = (
 )
 FORGET_EVERY = timedelta(hours=1)
 
+PURPOSE = "Finds flights, announces each version once, and keeps their status."
+
 
 def create_app(settings: Settings | None = None, platform: Platform | None = None) -> FastAPI:
     """Return the discovery service; ``platform`` is that of a process that runs several services."""
@@ -64,10 +66,10 @@ def create_app(settings: Settings | None = None, platform: Platform | None = Non
         resources,
         router,
         settings=settings,
-        description="Finds flights, announces each version once, and keeps their status.",
+        description=PURPOSE,
     )
 
 
 def run() -> None:
     """Run the service until SIGTERM."""
-    start("discovery", Settings, create_app)
+    start("discovery", PURPOSE, Settings, create_app)

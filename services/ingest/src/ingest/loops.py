@@ -27,8 +27,10 @@ from shared.errors import PermanentError, TransientError
 from shared.events import Event, FlightFound, TaskCompleted, new_event
 from shared.messaging.bus import Bus
 from shared.messaging.progress import Progress
-from shared.state import Between, Change, Collection, Document, LeaseLostError, Order
+from shared.state import Between, Change, Collection, Document, LeaseLostError, Order, Where
 from shared.state.work import WorkQueue
+
+_COPYING: Where = {"state": TransferState.COPYING.value}
 
 log = structlog.get_logger()
 
@@ -49,15 +51,14 @@ class TransferLoop:
 
     def __post_init__(self) -> None:
         """Say which transfers wait: those to be copied whose time has come, longest due first."""
-        copying = {"state": TransferState.COPYING.value}
         self._queue = WorkQueue(
             self.transfers,
-            waiting=lambda: copying | {"due_s": Between(high=time.time())},
+            waiting=_due,
             order=Order("due_s"),
             owner=self.owner,
             lease=self.lease,
             at_once=self.at_once,
-            left_behind=copying,
+            left_behind=_COPYING,
         )
 
     def wake(self) -> None:
@@ -155,3 +156,8 @@ def _failure(ask: Event[FlightFound], error: str, now: datetime) -> Event[TaskCo
         rerun=flight.rerun,
     )
     return new_event(SERVICE, told, event_id=answer_id(ask, "failed"), cause=ask)
+
+
+async def _due() -> Sequence[Where]:
+    """Return which transfers are to be copied now."""
+    return [{**_COPYING, "due_s": Between(high=time.time())}]

@@ -26,6 +26,8 @@ from shared.state.owner import process_owner
 
 SUBSCRIPTIONS = (Subscription("ingest", FlightFound.type),)
 
+PURPOSE = "Copies the images of flights into the object store, verified."
+
 
 def create_app(settings: Settings | None = None, platform: Platform | None = None) -> FastAPI:
     """Return the ingest service; ``platform`` is that of a process that runs several services."""
@@ -61,10 +63,10 @@ def create_app(settings: Settings | None = None, platform: Platform | None = Non
         resources,
         router,
         settings=settings,
-        description="Copies the images of flights into the object store, verified.",
+        description=PURPOSE,
     )
 
 
 def run() -> None:
     """Run the service until SIGTERM."""
-    start("ingest", Settings, create_app)
+    start("ingest", PURPOSE, Settings, create_app)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import re
+import secrets
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import uuid4
 
 import structlog
 from prometheus_client import Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.service.faults import error_answer
@@ -22,8 +26,15 @@ DURATION = Histogram(
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_OURS = uuid4().hex[:24]
+"""Begins the ids that this process gives: randomness for each would cost as much as an answer."""
+_COUNT = itertools.count(secrets.randbits(24))
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_READING = {"GET", "HEAD"}
+_FIRST_ERROR = 400
 _PROBES = {"/healthz", "/readyz", "/metrics"}
+
+_LOGGER = logging.getLogger("http")
 
 log = structlog.get_logger("http")
 
@@ -40,7 +51,7 @@ class _Exchange:
     async def forward(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-ID"] = self.request_id
+            message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]
         await self.send(message)
 
     @property
@@ -62,7 +73,7 @@ class Requests:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        exchange = _Exchange(scope, send, _request_id(headers))
+        exchange = _Exchange(scope, send, request_id(headers))
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         with structlog.contextvars.bound_contextvars(
             service=self.service, request_id=exchange.request_id, **_trace(headers)
@@ -86,9 +97,11 @@ class Requests:
         method, path = exchange.scope["method"], exchange.scope["path"]
         label = method if method in _METHODS else "other"
         status = exchange.status or 499  # the client went away before there was an answer
-        DURATION.labels(self.service, label, exchange.route, status).observe(duration_s)
-        level = "debug" if path in _PROBES else "info"
-        getattr(log, level)(
+        observe(self.service, label, exchange.route, status, duration_s)
+        is_routine = path in _PROBES or (method in _READING and status < _FIRST_ERROR)
+        if is_routine and not _LOGGER.isEnabledFor(logging.DEBUG):  # clients poll thousands of times a second
+            return
+        (log.debug if is_routine else log.info)(
             "request.answered",
             method=method,
             path=path,
@@ -97,9 +110,20 @@ class Requests:
         )
 
 
-def _request_id(headers: Headers) -> str:
+def observe(service: str, method: str, route: str, status: int, duration_s: float) -> None:
+    """Count an answer in the metrics."""
+    _series(service, method, route, status).observe(duration_s)
+
+
+@lru_cache(maxsize=1024)
+def _series(service: str, method: str, route: str, status: int) -> Histogram:
+    return DURATION.labels(service, method, route, status)
+
+
+def request_id(headers: Headers) -> str:
+    """Return the id that a client or a proxy gave its request, or a new one."""
     given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    return given if given and _REQUEST_ID.fullmatch(given) else f"{_OURS}{next(_COUNT):08x}"
 
 
 def _trace(headers: Headers) -> dict[str, str]:

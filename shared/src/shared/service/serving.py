@@ -7,38 +7,22 @@ import math
 import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
-from typing import TypeVar
 
 import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import InvalidInputError
-from shared.logging import configure_logging
 from shared.service.application import Service, State
-from shared.settings import PlatformSettings, ServiceSettings, load
-
-S = TypeVar("S", bound=ServiceSettings)
+from shared.settings import ServiceSettings
 
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
 
 log = structlog.get_logger(__name__)
-
-
-def start(name: str, settings: type[S], create_app: Callable[[S], FastAPI]) -> None:
-    """Be the process of one service: read settings, set logs up, serve; say in a sentence what is wrong."""
-    try:
-        platform = load(PlatformSettings)
-        configure_logging(name, log_format=platform.log_format, level=platform.log_level)
-        own = load(settings)
-        run(create_app(own), own)
-    except InvalidInputError as error:
-        sys.exit(f"{name}: {error}")
 
 
 def run(app: FastAPI, settings: ServiceSettings) -> None:
@@ -47,7 +31,18 @@ def run(app: FastAPI, settings: ServiceSettings) -> None:
     Raises:
         InvalidInputError: The port is taken, or the address is not one of this machine.
     """
-    asyncio.run(_run(app, settings))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_run(app, settings))
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop for a process that serves: uvloop, a third more requests, where there is one."""
+    try:
+        import uvloop  # noqa: PLC0415 - not for every platform
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 async def _run(app: FastAPI, settings: ServiceSettings) -> None:

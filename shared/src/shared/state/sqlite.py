@@ -70,7 +70,9 @@ class SqliteStore:
         """Return the document, or None."""
         sql = f'SELECT {COLUMNS} FROM "{self._declared[collection].name}" WHERE id = ?'  # noqa: S608 - checked name
         check_id(record_id)
-        row = await self._database.read(lambda connection: connection.execute(sql, (record_id,)).fetchone())
+        row = await self._database.look_up(
+            lambda connection: connection.execute(sql, (record_id,)).fetchone()
+        )
         return _record(row) if row else None
 
     async def swap(self, collection: str, record: Record) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,8 +30,8 @@ class WorkQueue(Generic[M]):
     """The documents of a collection that wait for work."""
 
     collection: Collection[M]
-    waiting: Callable[[], Where]
-    """What a document must be like to be worked on now."""
+    waiting: Callable[[], Awaitable[Sequence[Where]]]
+    """What a document must be like to be worked on now, asked before each claim; the first met counts."""
     order: Order
     owner: str
     lease: timedelta
@@ -52,17 +52,17 @@ class WorkQueue(Generic[M]):
         What dead processes of this host left behind is taken over at once.
         """
         await self._take_over()
+        free = asyncio.Semaphore(self.at_once)
         async with asyncio.TaskGroup() as workers:
-            for number in range(self.at_once):
-                workers.create_task(self._worker(work), name=f"{self.collection.spec.name} worker {number}")
-
-    async def _worker(self, work: Callable[[Document[M]], Awaitable[None]]) -> None:
-        while True:
-            document = await self._claim()
-            if document is None:
-                await self._pause()
-            else:
-                await self._do(work, document)
+            while True:
+                await free.acquire()
+                document = await self._claim()
+                if document is None:
+                    free.release()
+                    await self._pause()
+                else:
+                    worker = workers.create_task(self._do(work, document), name=f"work on {document.id}")
+                    worker.add_done_callback(lambda _: free.release())
 
     async def _do(self, work: Callable[[Document[M]], Awaitable[None]], document: Document[M]) -> None:
         try:
@@ -78,9 +78,12 @@ class WorkQueue(Generic[M]):
 
     async def _claim(self) -> Document[M] | None:
         try:
-            return await self.collection.claim(
-                self.waiting(), owner=self.owner, hold=self.lease, order=self.order
-            )
+            for where in await self.waiting():
+                document = await self.collection.claim(
+                    where, owner=self.owner, hold=self.lease, order=self.order
+                )
+                if document:
+                    return document
         except TransientError as error:
             log.warning("state.unavailable", error=str(error))
         except PermanentError:  # one unreadable document must not keep the others waiting
