@@ -27,7 +27,7 @@ up: $(SETUP) ## Run all services in one process, on the embedded backends
 	$(BIN)/flightline up
 
 test: $(SETUP) ## Run the default tests
-	$(BIN)/pytest -q -ra -m "not long"
+	$(BIN)/pytest -q -ra -m "not long" --numprocesses 4 --dist worksteal
 
 test-long: $(SETUP) ## Run the tests that take minutes
 	$(BIN)/pytest -q -ra -m long
@@ -41,7 +41,7 @@ check: $(SETUP) ## Check formatting, lint, types, imports between packages, lock
 	$(BIN)/python -m flightline.docs --check
 
 bench: $(SETUP) ## Measure speed and memory
-	for name in bus state objects engine pipeline; do $(BIN)/python -m "bench.$$name"; done
+	for name in bus state objects engine pipeline gateway; do $(BIN)/python -m "bench.$$name"; done
 
 docs: $(SETUP) ## Write the generated pages anew: events, settings, schemas, AsyncAPI
 	$(BIN)/python -m flightline.docs

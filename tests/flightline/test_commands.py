@@ -49,7 +49,7 @@ def buried(column: Column) -> str:
 
 async def until_buried(bus: Bus) -> None:
     async with asyncio.timeout(20):
-        while not [letter async for letter in bus.transport.dead_letters(QUEUE)]:  # noqa: ASYNC110 - no call back
+        while not [letter async for letter in bus.transport.dead_letters(QUEUE)]:
             await asyncio.sleep(0.05)
 
 

@@ -10,7 +10,9 @@ def test_the_built_in_engine_is_the_default() -> None:
     assert (settings.engine, settings.port, settings.tasks_at_once) == (EngineKind.LOCAL, 31100, 1)
 
 
-def test_argo_is_refused_with_what_there_is_instead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ODM_GATEWAY_ENGINE", "argo")
-    with pytest.raises(InvalidInputError, match=r"ODM_GATEWAY_ENGINE.*expected local or simulate"):
+def test_an_unknown_engine_is_refused_with_what_there_is_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODM_GATEWAY_ENGINE", "slurm")
+    with pytest.raises(
+        InvalidInputError, match=r"ODM_GATEWAY_ENGINE.*expected 'local', 'argo' or 'simulate'"
+    ):
         load(Settings)

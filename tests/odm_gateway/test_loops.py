@@ -90,7 +90,7 @@ class ScriptedEngine:
 
 
 async def test_a_task_runs_to_its_end_and_hands_the_lease_back(platform: Platform) -> None:
-    loop = await task_loop(platform, SimulatedEngine(platform.objects, step_s=0))
+    loop = await task_loop(platform, SimulatedEngine(platform.objects, seconds=0))
     key = await new_task(loop)
     async with working(loop):
         task = await ended(loop, key)
@@ -100,7 +100,7 @@ async def test_a_task_runs_to_its_end_and_hands_the_lease_back(platform: Platfor
 
 
 async def test_oldest_tasks_are_worked_on_first(platform: Platform) -> None:
-    loop = await task_loop(platform, SimulatedEngine(platform.objects, step_s=0))
+    loop = await task_loop(platform, SimulatedEngine(platform.objects, seconds=0))
     late, early = await new_task(loop, inserted_us=2), await new_task(loop, inserted_us=1)
     async with working(loop):
         finished = [(await ended(loop, key)).finished_at for key in (early, late)]
@@ -177,7 +177,7 @@ async def test_a_task_that_keeps_killing_gateways_is_given_up(platform: Platform
 
 async def test_tasks_of_a_dead_predecessor_are_taken_over_at_once(platform: Platform) -> None:
     host = process_owner().partition("/")[0]
-    loop = await task_loop(platform, SimulatedEngine(platform.objects, step_s=0))
+    loop = await task_loop(platform, SimulatedEngine(platform.objects, seconds=0))
     key = await new_task(loop, status=Status.RUNNING, in_hand=True, run=1)
     await loop.tasks.claim({"status": 20}, owner=f"{host}/{2**22 + 1}/gone", hold=timedelta(hours=1))
     async with working(loop):
@@ -185,7 +185,7 @@ async def test_tasks_of_a_dead_predecessor_are_taken_over_at_once(platform: Plat
 
 
 async def test_tasks_of_a_living_gateway_are_left_to_it(platform: Platform) -> None:
-    loop = await task_loop(platform, SimulatedEngine(platform.objects, step_s=0), owner="other")
+    loop = await task_loop(platform, SimulatedEngine(platform.objects, seconds=0), owner="other")
     key = await new_task(loop)
     await loop.tasks.claim({"status": 10}, owner=process_owner(), hold=timedelta(hours=1))
     async with working(loop):
@@ -205,7 +205,7 @@ async def test_finished_tasks_are_tidied_once(platform: Platform) -> None:
 
 
 async def test_a_removed_task_leaves_nothing_behind_once_its_end_is_told(platform: Platform) -> None:
-    engine: Engine = SimulatedEngine(platform.objects, step_s=0)
+    engine: Engine = SimulatedEngine(platform.objects, seconds=0)
     loop = await task_loop(platform, engine)
     key = await new_task(loop)
     async with working(loop):

@@ -26,7 +26,7 @@ COARSE = FlightOptions(process=(Option(name="feature-quality", value="lowest"),)
 async def staged_flight(platform: Platform, folder: Path, photos: int = 6) -> Event[ImagesStaged]:
     """Make up a small flight, stage it and return the event that says so."""
     await asyncio.to_thread(simulate_flight, folder, FlightPlan(photos=photos, megapixels=0.3))
-    images = sorted(folder.glob("*.JPG"))  # noqa: ASYNC240 - a handful of names
+    images = sorted(folder.glob("*.JPG"))
     for image in images:
         await platform.objects.put(f"staging/f1/v1/files/{image.name}", image)
     facts = ImagesStaged(

@@ -36,7 +36,12 @@ def scripted_command(behaviour: str) -> tuple[str, ...]:
 
 
 async def task_loop(
-    platform: Platform, engine: Engine, *, owner: str = "", lease: timedelta = timedelta(seconds=30)
+    platform: Platform,
+    engine: Engine,
+    *,
+    owner: str = "",
+    lease: timedelta = timedelta(seconds=30),
+    at_once: int = 1,
 ) -> TaskLoop:
     """Return a loop over the tasks of ``platform``."""
     await platform.store.declare(TASKS, CONSOLE)
@@ -48,7 +53,7 @@ async def task_loop(
         bus=platform.bus("odm-gateway"),
         owner=owner or process_owner(),
         lease=lease,
-        at_once=1,
+        at_once=at_once,
     )
 
 

@@ -16,7 +16,7 @@ def work_queue(bus: Bus) -> str:
 
 async def eventually(true: Callable[[], Awaitable[bool]], within_s: float = 30) -> None:
     async with asyncio.timeout(within_s):
-        while not await true():  # noqa: ASYNC110 - it happens in a broker
+        while not await true():
             await asyncio.sleep(0.05)
 
 

@@ -44,7 +44,7 @@ def _is_worker(child: psutil.Process) -> bool:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - other processes make it true
+        while not holds():
             await asyncio.sleep(0.02)
 
 
@@ -96,4 +96,14 @@ async def test_some_time_after_a_job_a_spare_waits_again(platform: Platform) -> 
 async def test_a_spare_ends_with_its_keeper(platform: Platform) -> None:
     async with engine_with_spare(platform):
         assert len(children()) == 1
+    assert children() == []
+
+
+async def test_a_spare_ends_with_a_keeper_that_is_stopped_while_it_starts() -> None:
+    spare = SpareWorker(scripted_command("finish"))
+    keeping = asyncio.create_task(spare.keep())
+    await asyncio.sleep(0)
+    assert len(children()) == 1
+    keeping.cancel()
+    await asyncio.wait([keeping])
     assert children() == []

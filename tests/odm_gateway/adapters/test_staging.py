@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from odm_gateway.adapters.staging import ListedFile, Staging
+from odm_gateway.adapters.staging import Staging
+from odm_gateway.domain.manifest import ListedFile
 from odm_gateway.ports import Job
 from shared.errors import PermanentError
 from shared.platform import Platform
@@ -85,3 +86,16 @@ async def test_files_that_are_there_unharmed_are_kept(platform: Platform, tmp_pa
     (tmp_path / "images/half.jpg.partial").write_bytes(b"x")
     assert await staged(staging, files, tmp_path / "images") == {"a.jpg": b"image", "geo.txt": b"geo"}
     assert (tmp_path / "images/a.jpg").stat().st_ino == kept
+
+
+async def test_files_with_a_role_are_put_where_engines_look(platform: Platform, tmp_path: Path) -> None:
+    names = ("points.txt", "x/align.laz", "seed.zip", "1.jpg", "all.zip")
+    for name in names:
+        await platform.objects.put(f"staging/flight/{name}", name.encode())
+    staging = Staging(platform.objects)
+    assert await staged(staging, await staging.files(job()), tmp_path / "images") == {
+        "gcp_list.txt": b"points.txt",
+        "align.laz": b"x/align.laz",
+        "seed.zip": b"seed.zip",
+        "1.jpg": b"1.jpg",
+    }

@@ -30,8 +30,13 @@ def test_several_tokens_see_their_own_unless_they_are_admins() -> None:
         ("a=", [], "expected"),
         ("=1", [], "expected"),
         ("a=1,b=2", ["c"], "no token for c"),
+        ("user:ann=1", [], "do not begin with user:"),
     ],
 )
 def test_tokens_that_cannot_be_told_apart_are_refused(text: str, admins: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Keyring.parse(text, admins)
+
+
+def test_where_people_log_in_nobody_is_let_in_without_a_token() -> None:
+    assert Keyring.parse("", login=True).caller("") is None

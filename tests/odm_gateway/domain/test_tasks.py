@@ -12,8 +12,11 @@ from odm_gateway.domain.tasks import (
     ended,
     handed_back,
     removed,
+    restarted,
+    tidied,
     too_many_images,
 )
+from shared.events import Option
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=90)
@@ -36,7 +39,7 @@ def test_a_new_task_is_shown_as_running_for_a_moment() -> None:
 
 
 def test_an_empty_name_becomes_the_time_of_creation() -> None:
-    assert task().shown_name == "Task of 2026-05-01T12:00:00+00:00"
+    assert task().shown_name == "Task of 2026-05-01T12:00:00.000Z"
 
 
 def test_processing_time_ticks_from_the_first_run_on() -> None:
@@ -92,3 +95,63 @@ def test_removing_a_queued_task_ends_it_first() -> None:
 @pytest.mark.parametrize(("count", "at_most", "refused"), [(5, None, False), (5, 5, False), (6, 5, True)])
 def test_more_images_than_allowed_are_refused(count: int, at_most: int | None, refused: bool) -> None:
     assert (too_many_images(count, at_most) is not None) is refused
+
+
+def done(**changes: Any) -> Task:
+    return ended(begun(task(**changes), NOW), Status.COMPLETED, NOW, assets=("all.zip",), summary={"gsd": 2})
+
+
+def test_q4_a_restart_keeps_id_and_place_and_begins_anew() -> None:
+    before = done(run=3)
+    again = restarted(before, LATER)
+    assert again is not None
+    assert (again.id, again.inserted_us, again.attempt) == (before.id, before.inserted_us, 2)
+    assert (again.shown_status(LATER), again.progress, again.processing_ms(LATER)) == (Status.QUEUED, 0, -1)
+    assert (again.created_at, again.assets, again.summary, again.run) == (LATER, (), {}, before.run + 1)
+
+
+def test_a_restart_does_not_rename_a_task_that_was_named_after_its_time() -> None:
+    again = restarted(done(), LATER)
+    assert again is not None
+    assert again.shown_name == task().shown_name
+
+
+@pytest.mark.parametrize("options", [None, (Option(name="dtm", value=True),)])
+def test_a_restart_takes_new_options_or_keeps_the_old(options: tuple[Option, ...] | None) -> None:
+    old = (Option(name="dsm", value=True),)
+    again = restarted(done(options=old), LATER, options)
+    assert again is not None
+    assert again.options == (options or old)
+
+
+def test_open_tasks_and_those_on_their_way_out_are_not_restarted() -> None:
+    running = begun(task(), NOW)
+    for one in (task(), running, canceled(running, NOW), removed(done(), NOW)):
+        assert restarted(one, LATER) is None
+
+
+def test_products_of_earlier_attempts_are_remembered_once() -> None:
+    first = restarted(done(), LATER)
+    assert first is not None
+    second = restarted(ended(begun(first, NOW), Status.COMPLETED, NOW, assets=("all.zip", "a")), LATER)
+    assert second is not None
+    assert second.earlier_assets == ("all.zip", "a")
+
+
+def test_a_restart_while_it_is_tidied_up_behind_leaves_the_new_attempt_to_be_tidied() -> None:
+    again = restarted(done(), LATER)
+    assert again is not None
+    assert (tidied(again, 1).untidy, tidied(done(), 1).untidy) == (True, False)
+
+
+def test_a_task_expires_some_time_after_its_end() -> None:
+    assert done().expires_at(timedelta(seconds=90)) == LATER
+    assert done().expires_at(None) is done().expires_at(timedelta()) is task().expires_at(LATER - NOW) is None
+
+
+def test_only_work_counts_against_the_longest_run() -> None:
+    running = begun(task(), NOW)
+    assert running.is_overdue(LATER, timedelta(seconds=89))
+    assert not running.is_overdue(LATER, timedelta(seconds=90))
+    assert not running.is_overdue(LATER, None)
+    assert not task().is_overdue(LATER, timedelta(seconds=1))

@@ -113,7 +113,7 @@ def test_given_pairs_only_when_checked_then_half_of_them_is_not_enough() -> None
 
 
 def test_given_few_settled_poses_when_checked_then_the_others_are_named() -> None:
-    settled = Settled(FLIGHT.scene, FLIGHT.tracks, np.arange(2), {3: "seems tilted by 50 degrees"}, True)  # noqa: FBT003
+    settled = Settled(FLIGHT.scene, FLIGHT.tracks, np.arange(2), {3: "seems tilted by 50 degrees"}, True)
 
     with pytest.raises(EngineError, match=r"2 of 6 .* 3\.jpg seems tilted") as refusal:
         check_settled(settled, PHOTOS, 6)

@@ -1,38 +1,96 @@
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
+from fastapi import Request
 
-from odm_gateway.wire.bodies import parse_multipart
+from odm_gateway.wire.answers import RefusedError
+from odm_gateway.wire.bodies import FILES_AT_ONCE, Incoming, read_body
+from tests.support.uploading import BOUNDARY, form, part
 
-KIND = "multipart/form-data; boundary=xyz"
-
-
-def multipart(*parts: str) -> bytes:
-    return "".join(f"--xyz\r\n{part}\r\n" for part in parts).encode() + b"--xyz--\r\n"
-
-
-def field(name: str, value: str) -> str:
-    return f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'
+FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 
-def test_fields_are_read_with_their_unicode() -> None:
-    body = parse_multipart(KIND, multipart(field("name", "Höhe: 3 m"), field("options", "[]")))
-    assert (body.fields, body.has_files) == ({"name": "Höhe: 3 m", "options": "[]"}, False)
+def request(kind: str, *pieces: bytes, ends: bool = True) -> Request:
+    """Return a request whose body arrives in ``pieces``, and then ends or falls silent."""
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": piece, "more_body": True} for piece in pieces
+    ]
+    if ends:
+        messages.append({"type": "http.request", "body": b"", "more_body": False})
 
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await asyncio.sleep(60)
+        return messages.pop(0)
 
-def test_line_breaks_within_a_value_survive() -> None:
-    body = parse_multipart(KIND, multipart(field("options", '[\r\n{"name": "dsm"}\r\n]')))
-    assert body.fields["options"] == '[\r\n{"name": "dsm"}\r\n]'
-
-
-def test_files_are_noticed_whatever_their_field_is_called() -> None:
-    part = (
-        'Content-Disposition: form-data; name="images"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\nx'
-    )
-    assert parse_multipart(KIND, multipart(part)).has_files
+    return Request({"type": "http", "method": "POST", "headers": [(b"content-type", kind.encode())]}, receive)
 
 
 @pytest.mark.parametrize(
-    ("kind", "content"), [("multipart/form-data", b""), (KIND, b""), (KIND, b"no parts at all"),
-     ("multipart/form-data", b"x")]
+    ("kind", "body", "fields"),
+    [
+        ("application/x-www-form-urlencoded", b"a=1&a=2&b=H%C3%B6he&c=", {"a": "1", "b": "Höhe", "c": ""}),
+        ("application/json; charset=utf-8", b'{"a": [1]}', {"a": [1]}), ("application/json", b"[1]", {}),
+        ("application/json", b" ", {}), ("text/plain", b"a=1", {}), ("", b"a=1", {}),
+        ("multipart/form-data", b"anything", {}), (FORM, b"", {}),
+        (FORM, form(part("a", b"1"), part("a", b"2")), {"a": "1"}),
+    ],
 )  # fmt: skip
-def test_a_body_without_parts_has_no_fields(kind: str, content: bytes) -> None:
-    assert parse_multipart(kind, content).fields == {}
+async def test_fields_come_in_bodies_of_every_kind(kind: str, body: bytes, fields: dict[str, Any]) -> None:
+    assert (await read_body(request(kind, body))).fields == fields
+
+
+async def test_a_client_that_falls_silent_is_given_up() -> None:
+    silent = Incoming(request(FORM, b"x", ends=False), silence_s=0.05)
+    assert await silent.read() == b"x"
+    with pytest.raises(RefusedError, match=r"Nothing arrived for 0\.05 s"):
+        await silent.read()
+    assert await silent.read() == b""
+
+
+async def test_of_the_files_of_a_request_few_are_under_way_together() -> None:
+    under_way, most = 0, 0
+
+    async def take(_: str, content: AsyncIterator[bytes]) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        assert [chunk async for chunk in content] == [b"1"]
+        await asyncio.sleep(0.01)
+        under_way -= 1
+
+    await read_body(request(FORM, form(*[part("images", b"1", "a.jpg")] * 20)), take=take)
+    assert (under_way, most) == (0, FILES_AT_ONCE)
+
+
+async def test_a_file_that_cannot_be_taken_stops_the_others() -> None:
+    stopped: list[str] = []
+
+    async def take(name: str, content: AsyncIterator[bytes]) -> None:
+        _ = [chunk async for chunk in content]
+        if name == "bad.jpg":
+            raise RefusedError("no room")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            stopped.append(name)
+            raise
+
+    body = form(part("images", b"1", "a.jpg"), part("images", b"2", "bad.jpg"), part("images", b"3", "c.jpg"))
+    with pytest.raises(RefusedError, match="no room"):
+        await read_body(request(FORM, body), take=take)
+    assert "a.jpg" in stopped
+
+
+async def test_what_is_not_taken_of_a_file_is_skipped() -> None:
+    taken: list[str] = []
+
+    async def take(name: str, _: AsyncIterator[bytes]) -> None:
+        taken.append(name)
+
+    body = form(part("images", bytes(500_000), "a.jpg"), part("name", b"x"), part("images", b"3", "c.jpg"))
+    pieces = [body[start : start + 1000] for start in range(0, len(body), 1000)]
+    assert (await read_body(request(FORM, *pieces), take=take)).fields == {"name": "x"}
+    assert taken == ["a.jpg", "c.jpg"]

@@ -1,20 +1,32 @@
-"""What the gateway hears: staged images."""
+"""What the gateway hears: staged images, and the ends of its own tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any, TypeAlias
 
 import structlog
 
-from odm_gateway.domain.completion import completion
+from odm_gateway.domain import javascript
+from odm_gateway.domain.completion import SOURCE, completion
 from odm_gateway.domain.identity import task_id_of, task_key
 from odm_gateway.domain.options import OptionTable
 from odm_gateway.domain.tasks import Flight, Status, Task, ended, too_many_images
-from shared.errors import InvalidInputError
-from shared.events import Event, ImagesStaged, Option
+from odm_gateway.domain.webhooks import Hook, attempt_of, forgotten_at, hooks_to_tell, payload, task_of, told
+from shared.errors import InvalidInputError, NotFoundError, TransientError
+from shared.events import Event, ImagesStaged, Option, TaskCompleted
 from shared.objects.port import ObjectStore
-from shared.state import Collection
+from shared.state import Change, Collection
+
+IMAGE_LIST = "images.json"
+IMAGE_LIST_AT_MOST_BYTES = 16 << 20
+"""Some 100 bytes per image; a longer list is left out of what webhooks are sent."""
+
+Post: TypeAlias = Callable[[Hook, bytes, str], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -78,3 +90,71 @@ def _new_task(event: Event[ImagesStaged], options: tuple[Option, ...]) -> Task:
             traceparent=event.traceparent,
         ),
     )
+
+
+async def tell_webhooks(
+    event: Event[TaskCompleted],
+    *,
+    tasks: Collection[Task],
+    objects: ObjectStore,
+    node_hook: str | None,
+    post: Post,
+) -> None:
+    """Tell whoever wants to hear of a task's end: each webhook once, as far as its answers let us know.
+
+    Raises:
+        TransientError: One of them did not take it; the next attempt tells only those that did not.
+        PermanentError: One of them can never be told.
+    """
+    if event.source != SOURCE:
+        return
+    document = await tasks.get(task_key(event.data.task_id))
+    task = document.body if document else task_of(event.data)
+    attempt = attempt_of(task, event.id) if document else task.attempt
+    hooks = hooks_to_tell(task, node_hook, attempt) if attempt else []
+    if attempt is None or not hooks:
+        return
+    body = await _webhook_body(task, event.data, objects)
+    outcomes = await asyncio.gather(*(post(hook, body, event.id) for hook in hooks), return_exceptions=True)
+    if names := [hook.name for hook, outcome in zip(hooks, outcomes, strict=True) if outcome is None]:
+        log.info("webhooks.told", hooks=names)
+        with suppress(NotFoundError):  # its task was removed meanwhile
+            await tasks.update(task_key(task.id), lambda now: _after_telling(now, attempt, names))
+    _raise_worst(outcomes)
+
+
+async def _webhook_body(task: Task, end: TaskCompleted, objects: ObjectStore) -> bytes:
+    images = await _image_list(end, objects)
+    return await asyncio.to_thread(
+        lambda: json.dumps(payload(task, end, images), ensure_ascii=False).encode()
+    )
+
+
+async def _image_list(end: TaskCompleted, objects: ObjectStore) -> list[Any]:
+    if IMAGE_LIST not in end.assets or end.outputs is None:
+        return []
+    try:
+        content = await objects.read(
+            f"{objects.key(end.outputs)}/{IMAGE_LIST}", at_most=IMAGE_LIST_AT_MOST_BYTES
+        )
+        images = await asyncio.to_thread(javascript.parse_json, content)
+    except (NotFoundError, InvalidInputError, ValueError) as error:
+        log.warning("webhooks.no_image_list", error=str(error))
+        return []
+    return images if isinstance(images, list) else []
+
+
+def _after_telling(task: Task, attempt: int, names: Sequence[str]) -> Change[Task]:
+    """Return the task that remembers who was told; one that only waited for that goes."""
+    after = told(task, attempt, names)
+    is_waiting = after.removing and not after.untidy
+    return Change(after, expires_at=forgotten_at(after, datetime.now(UTC)) if is_waiting else None)
+
+
+def _raise_worst(outcomes: Sequence[BaseException | None]) -> None:
+    """Raise what may pass before what cannot: the event then comes again for whom it may still reach."""
+    errors = [outcome for outcome in outcomes if outcome is not None]
+    for kind in (TransientError, BaseException):
+        for error in errors:
+            if isinstance(error, kind):
+                raise error

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from odm_gateway.adapters.console_log import ConsoleLog
+from odm_gateway.adapters.intake import Intake
+from odm_gateway.admission import OPEN_STATUS, Admission
 from odm_gateway.domain.completion import completion
 from odm_gateway.domain.identity import workflow_name
-from odm_gateway.domain.tasks import OPEN, Status, Task, begun, handed_back, tidied
+from odm_gateway.domain.submodels import splits, with_cluster
+from odm_gateway.domain.tasks import Status, Task, begun, handed_back, removed, tidied
+from odm_gateway.domain.webhooks import forgotten_at
+from odm_gateway.ends import told
 from odm_gateway.ports import Engine, Job
+from odm_gateway.retention import delete_objects
 from odm_gateway.running import Ending, Run
 from shared.errors import TransientError
 from shared.messaging.bus import Bus
@@ -29,12 +38,14 @@ TASKS = CollectionSpec(
         Index(("status", "inserted_us")),
         Index(("inserted_us",)),
         Index(("tenant", "inserted_us")),
+        Index(("tenant", "is_submodel", "status", "inserted_us")),
+        Index(("parent", "inserted_us")),
         Index(("untidy", "status")),
+        Index(("status", "finished_at")),
     ),
 )
 POLL_S = 1.0
 TIDY_EVERY_S = 2.0
-OPEN_STATUS = OneOf(tuple(int(status) for status in OPEN))
 _FINISHED = OneOf(tuple(int(status) for status in Status if status.finished))
 
 log = structlog.get_logger()
@@ -52,30 +63,45 @@ class TaskLoop:
     owner: str
     lease: timedelta
     at_once: int
+    """Tasks in hand together; as many submodels of theirs beside them, for which they wait."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """Weights of tenants whose tasks wait for the same slots."""
+    cluster_url: str | None = None
+    """Where engines of ours reach the gateway, to hand parts of split tasks back; None: nowhere."""
     max_images: int | None = None
+    max_runtime: timedelta | None = None
     retry_after: tuple[timedelta, ...] = ()
     """How long to wait after each failure of the engine or the object store that may pass."""
-    _queue: WorkQueue[Task] = field(init=False)
+    intake: Intake | None = None
+    """Takes in what tasks are to process; None: one with its defaults."""
+    _queues: tuple[tuple[Admission, WorkQueue[Task]], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Say which tasks wait: all that are open, oldest first."""
-        self._queue = WorkQueue(
+        """Give submodels slots of their own: the tasks that hold the others wait for them."""
+        admissions = [Admission(self.tasks, is_submodel, self.shares) for is_submodel in (False, True)]
+        self._queues = tuple((admission, self._queue(admission)) for admission in admissions)
+
+    def _queue(self, admission: Admission) -> WorkQueue[Task]:
+        return WorkQueue(
             self.tasks,
-            waiting=lambda: {"status": OPEN_STATUS},
+            waiting=admission.waiting,
             order=Order("inserted_us"),
             owner=self.owner,
             lease=self.lease,
             at_once=self.at_once,
-            left_behind={"status": OPEN_STATUS},
+            left_behind={"status": OPEN_STATUS, "is_submodel": admission.is_submodel},
         )
 
     def wake(self) -> None:
         """Look for work now instead of at the next poll."""
-        self._queue.wake()
+        for _, queue in self._queues:
+            queue.wake()
 
     async def run(self) -> None:
         """Work on whatever is queued, for ever; first on what dead predecessors on this host left."""
-        await self._queue.run(self._work)
+        async with asyncio.TaskGroup() as group:
+            for admission, queue in self._queues:
+                group.create_task(queue.run(partial(self._work, admission)))
 
     async def tidy(self) -> None:
         """Remove what finished tasks left behind, and tasks that nobody wants any more, for ever."""
@@ -97,26 +123,39 @@ class TaskLoop:
         await self.tasks.store.purge_expired(TASKS.name, datetime.now(UTC))
 
     async def _tidy(self, document: Document[Task]) -> None:
-        removing = document.body.removing
-        await self.engine.remove(job_of(document.body))
-        if removing:
-            await self._remove_products(document)
+        task = document.body
+        if task.cluster_secret:
+            await self._remove_parts(document.id)
+        for attempt in range(task.tidied_attempts + 1, task.attempt + 1):
+            await self.engine.remove(job_of(task.model_copy(update={"attempt": attempt})))
+        if task.removing:
+            await self.console.remove(document.id)
+            await delete_objects(self.objects, task)
 
-        def change(task: Task) -> Change[Task]:
-            if task.removing and not removing:  # asked for meanwhile: the next round does it
-                return Change(task, release=True)
-            return Change(tidied(task), release=True, expires_at=datetime.now(UTC) if removing else None)
+        def change(now: Task) -> Change[Task]:
+            if now.removing and not task.removing:  # asked for meanwhile: the next round does it
+                return Change(now, release=True)
+            expires_at = forgotten_at(now, datetime.now(UTC)) if task.removing else None
+            return Change(tidied(now, task.attempt), release=True, expires_at=expires_at)
 
         await self.tasks.update(document.id, change, owner=self.owner)
 
-    async def _remove_products(self, document: Document[Task]) -> None:
-        await self.console.remove(document.id)
-        products = f"{document.body.products_key}/"
-        for key in [stored.key async for stored in self.objects.list(products)]:
-            await self.objects.delete(key)
+    async def _remove_parts(self, parent: str) -> None:
+        """Remove what is left of a task's parts: ODM itself removes those that it saw to their end."""
+        now, cursor = datetime.now(UTC), None
+        while True:
+            page = await self.tasks.find({"parent": parent}, order=Order("inserted_us"), after=cursor)
+            for part in page.items:
+                await self.tasks.update(part.id, lambda task: told(task, removed(task, now)))
+            cursor = page.cursor
+            if cursor is None:
+                return
 
-    async def _work(self, document: Document[Task]) -> None:
-        with bound_contextvars(task_id=document.body.id, flight_id=flight_id(document.body)):
+    async def _work(self, admission: Admission, document: Document[Task]) -> None:
+        with (
+            admission.in_hand(document.body),
+            bound_contextvars(task_id=document.body.id, flight_id=flight_id(document.body)),
+        ):
             await self._see_through(document.id)
 
     async def _see_through(self, document_id: str) -> None:
@@ -124,7 +163,7 @@ class TaskLoop:
         document = await self.tasks.update(
             document_id,
             # A cancel between claim and now has ended it already.
-            lambda task: Change(task, release=True) if task.status.finished else begun(task, now),
+            lambda task: Change(task, release=True) if task.status.finished else self._begun(task, now),
             owner=self.owner,
         )
         if document.body.status.finished:
@@ -139,6 +178,12 @@ class TaskLoop:
             raise
         await self._end(document_id, ending)
 
+    def _begun(self, task: Task, now: datetime) -> Task:
+        task = begun(task, now)
+        if self.cluster_url and splits(task.options) and not task.cluster_secret:
+            return task.model_copy(update={"cluster_secret": secrets.token_urlsafe(24)})
+        return task
+
     def _run(self, document: Document[Task]) -> Run:
         return Run(
             document=document,
@@ -146,12 +191,20 @@ class TaskLoop:
             console=self.console,
             objects=self.objects,
             engine=self.engine,
-            job=job_of(document.body),
+            intake=self.intake or Intake(self.objects),
+            job=self._job(document.body),
             tell=self.bus.progress,
             owner=self.owner,
             max_images=self.max_images,
+            max_runtime=self.max_runtime,
             retry_after=self.retry_after,
         )
+
+    def _job(self, task: Task) -> Job:
+        """Return the job of a task; one that splits its images hands the parts back to this gateway."""
+        if not (self.cluster_url and task.cluster_secret):
+            return job_of(task)
+        return job_of(task.model_copy(update={"options": with_cluster(task, self.cluster_url)}))
 
     async def _end(self, document_id: str, ending: Ending) -> None:
         now = datetime.now(UTC)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from odm_gateway.adapters.accounts import Accounts
 from odm_gateway.adapters.console_log import ConsoleLog
+from odm_gateway.adapters.uploads import Uploads
 from odm_gateway.domain.callers import Caller, Keyring
 from odm_gateway.domain.identity import task_key
 from odm_gateway.domain.options import OptionTable
+from odm_gateway.domain.submodels import is_scoped_token, scoped_task
 from odm_gateway.domain.tasks import Task
 from odm_gateway.wire.answers import RefusedError
 from odm_gateway.wire.host import HostFacts
+from odm_gateway.wire.listing import Listing
+from shared.errors import InvalidInputError
 from shared.objects.port import ObjectStore
 from shared.state import Collection
 
@@ -29,11 +35,55 @@ class Node:
     options: OptionTable
     keyring: Keyring
     host: HostFacts
+    uploads: Uploads
     engine: str
     engine_version: str
     tasks_at_once: int
     max_images: int | None
-    wake: Callable[[], None]
+    listing: Listing
+    look_for_work: Callable[[], None]
+    accounts: Accounts | None = None
+    """Who can log in; None: nobody."""
+    public_url: str | None = None
+    """Where clients reach us; None: wherever they sent their request."""
+    cleanup: timedelta | None = None
+    """How long after its end a task is kept; None: for ever."""
+    max_open_tasks: int | None = None
+
+    def wake(self) -> None:
+        """Have a change of the tasks noticed now instead of at the next look."""
+        self.listing.forget()
+        self.look_for_work()
+
+    async def caller(self, token: str) -> Caller | None:
+        """Return who carries ``token``, or None for nobody."""
+        if key := scoped_task(token):
+            return await self._running_task(key, token)
+        caller = self.keyring.caller(token)
+        if caller is None and self.accounts:
+            return await self.accounts.caller(token)
+        return caller
+
+    async def _running_task(self, key: str, token: str) -> Caller | None:
+        """Return the task that asks for parts of itself, if it still runs."""
+        document = await self.tasks.get(key)
+        if document is None or not is_scoped_token(document.body, token):
+            return None
+        return Caller(document.body.tenant, parent=key)
+
+    async def check_room(self, caller: Caller) -> None:
+        """Let one more task in; several at the same moment may exceed the limit a little.
+
+        Parts of a running task are always let in: it waits for them.
+
+        Raises:
+            RefusedError: There are as many unfinished ones as there may be.
+        """
+        if self.max_open_tasks is None or caller.parent:
+            return
+        count = await self.host.count_open()
+        if count >= self.max_open_tasks:
+            raise RefusedError(f"This node has {count} unfinished tasks and takes no more for now.")
 
     async def task(self, uuid: str, caller: Caller) -> Task:
         """Return a task that ``caller`` can see, by its id or its workflow's name.
@@ -41,32 +91,46 @@ class Node:
         Raises:
             RefusedError: There is none.
         """
-        document = await self.tasks.get(task_key(uuid))
-        if document is None or document.body.removing or not caller.sees(document.body.tenant):
+        try:
+            document = await self.tasks.get(task_key(uuid))
+        except InvalidInputError:  # no document can have this name
+            document = None
+        if (
+            document is None
+            or document.body.removing
+            or not caller.sees(document.body.tenant, document.body.parent)
+        ):
             raise RefusedError(f"{uuid} not found")
         return document.body
 
 
-async def _node(request: Request) -> Node:  # a plain function would be run in a thread
+async def node_of(request: Request) -> Node:  # a plain function would be run in a thread
+    """Return what the routes stand on."""
     node: Node = request.state.node
     return node
 
 
-NodeHere = Annotated[Node, Depends(_node)]
+NodeHere = Annotated[Node, Depends(node_of)]
 
 
-async def _caller(request: Request, node: NodeHere) -> Caller:
-    caller = node.keyring.caller(request.query_params.get("token", ""))
+async def caller_of(request: Request, node: NodeHere) -> Caller:
+    """Return who sent the request.
+
+    Raises:
+        RefusedError: Nobody whom the gateway knows.
+    """
+    caller = await node.caller(request.query_params.get("token", ""))
     if caller is None:
         raise RefusedError("Invalid authentication token: token does not match.")
     return caller
 
 
-CallerHere = Annotated[Caller, Depends(_caller)]
+CallerHere = Annotated[Caller, Depends(caller_of)]
 
 
-async def _task(uuid: str, node: NodeHere, caller: CallerHere) -> Task:
+async def task_of(uuid: str, node: NodeHere, caller: CallerHere) -> Task:
+    """Return the task that a path names."""
     return await node.task(uuid, caller)
 
 
-TaskHere = Annotated[Task, Depends(_task)]
+TaskHere = Annotated[Task, Depends(task_of)]

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 
 from odm_gateway.adapters.console_log import ConsoleLog
+from odm_gateway.adapters.intake import Intake
 from odm_gateway.domain.console import clean_line
-from odm_gateway.domain.images import is_image
 from odm_gateway.domain.tasks import (
     CRASHES_AT_MOST,
     End,
     Status,
     Task,
     advanced,
-    counted,
     ended,
+    taken_in,
     too_many_images,
 )
 from odm_gateway.ports import Completed, Engine, Failed, Job, Line, Progressed
@@ -63,10 +63,13 @@ class Run:
     console: ConsoleLog
     objects: ObjectStore
     engine: Engine
+    intake: Intake
     tell: Callable[[Progress], Awaitable[None]]
     owner: str
     max_images: int | None
     retry_after: tuple[timedelta, ...]
+    max_runtime: timedelta | None = None
+    """A task that takes longer is canceled."""
     _lines: list[str] = field(default_factory=list)
     _written: int = 0
     _progress: Progressed | None = None
@@ -105,11 +108,24 @@ class Run:
                 await asyncio.sleep(NOTE_EVERY_S)
                 continue
             if task.cancel_requested:
-                listening.cancel()
-                await asyncio.wait([listening])
-                return await self._cancel()
+                return await self._stop(listening)
             if is_over:
                 return listening.result()
+            if task.is_overdue(datetime.now(UTC), self.max_runtime):
+                return await self._time_out(listening)
+
+    async def _time_out(self, listening: asyncio.Task[Ending]) -> Ending:
+        assert self.max_runtime
+        ending = await self._stop(listening)
+        minutes = self.max_runtime / timedelta(minutes=1)
+        self._lines.append(f"Task timed out after {minutes:g} minutes.")
+        await self._note()
+        return ending
+
+    async def _stop(self, listening: asyncio.Task[Ending]) -> Ending:
+        listening.cancel()
+        await asyncio.wait([listening])
+        return await self._cancel()
 
     async def _cancel(self) -> Ending:
         await self.engine.cancel(self.job)
@@ -141,15 +157,25 @@ class Run:
         raise AssertionError
 
     async def _refusal(self) -> str | None:
-        """Count images that nobody counted yet, and return why there are too few or too many."""
-        count = self.document.body.image_count
-        if count < 0:
-            folder = f"{self.job.images.rstrip('/')}/"
-            count = sum([is_image(stored.key) async for stored in self.objects.list(folder)])
-            await self.tasks.update(self.document.id, lambda task: counted(task, count), owner=self.owner)
-        if count == 0:
+        """Take in what is not in place or not counted yet, and return why there is too little or too much."""
+        task = self.document.body
+        if not task.is_taken_in:
+            taken = await self.intake.take(task, self._hear)
+            self.document = await self.tasks.update(
+                self.document.id,
+                lambda old: taken_in(old, taken.manifest, taken.image_count, taken.total_bytes),
+                owner=self.owner,
+            )
+            task = self.document.body
+            self.job = replace(
+                self.job,
+                manifest=task.manifest,
+                image_count=task.image_count,
+                total_bytes=task.total_bytes,
+            )
+        if task.image_count == 0:
             return "There are no images at the given place."
-        return too_many_images(count, self.max_images)
+        return too_many_images(task.image_count, self.max_images)
 
     async def _follow(self) -> Ending:
         async with self.engine.follow(self.job) as events:

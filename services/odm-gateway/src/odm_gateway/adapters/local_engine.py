@@ -1,8 +1,8 @@
 """Runs jobs in worker processes on this machine, below a work folder of its own.
 
-A job has the folder ``<work folder>/<job name>`` with ``images``, ``project`` and, from its end until it is
-removed, ``done.json``. A worker lives only as long as somebody follows its job; the next one goes on from
-what the project folder holds.
+A job has the folder ``<work folder>/<job name>`` with ``images``, ``project``, ``job.json`` and, from its end
+until it is removed, ``done.json``. A worker lives only as long as somebody follows its job; the next one goes
+on from what the project folder holds.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from odm_gateway.adapters.worker_process import (
 )
 from odm_gateway.adapters.worker_start import COMMAND
 from odm_gateway.domain.assets import media_type
+from odm_gateway.domain.job_manifest import JobManifest
 from odm_gateway.ports import Completed, EngineEvent, Failed, Job, Line, Progressed
 from shared.errors import PermanentError
 from shared.objects.port import ObjectExistsError, ObjectStore
@@ -138,6 +139,7 @@ class LocalEngine:
 
     async def _start(self, job: Job) -> AsyncGenerator[EngineEvent | DoneMessage | _Died, None]:
         folder = self._folder(job)
+        await asyncio.to_thread(_write_job, folder, job)
         work = WorkerJob(
             images=folder / "images",
             project=folder / "project",
@@ -252,6 +254,20 @@ def _read_done(folder: Path) -> DoneMessage | None:
         return DoneMessage.model_validate_json((folder / "done.json").read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
+
+
+def _write_job(folder: Path, job: Job) -> None:
+    """Tell the whole job to workers that need more of it than the built-in engine's."""
+    told = JobManifest(
+        job=job.name,
+        task_id=job.task_id,
+        images_prefix=job.images,
+        manifest=job.manifest,
+        products=job.products,
+        options=job.options,
+        outputs=job.outputs,
+    )
+    (folder / "job.json").write_text(told.model_dump_json(), encoding="utf-8")
 
 
 def _write_done(folder: Path, done: DoneMessage) -> None:

@@ -37,8 +37,8 @@ class SimulatedEngine:
     """An engine that makes things up; see ``odm_gateway.ports.Engine``."""
 
     objects: ObjectStore
-    step_s: float = 0.1
-    """Length of each of the five stages."""
+    seconds: float = 0.5
+    """How long a job takes."""
 
     @asynccontextmanager
     async def follow(self, job: Job) -> AsyncIterator[AsyncIterator[EngineEvent]]:
@@ -55,7 +55,7 @@ class SimulatedEngine:
     async def _run(self, job: Job) -> AsyncGenerator[EngineEvent, None]:
         for number, stage in enumerate(STAGES):
             yield Line(f"[INFO]    running {stage} stage")
-            await asyncio.sleep(self.step_s)
+            await asyncio.sleep(self.seconds / len(STAGES))
             yield Progressed(stage, 100 * (number + 1) / len(STAGES))
         if any(option.name == FAIL_WITH and option.value == FAILING_VALUE for option in job.options):
             yield Failed("Cannot process dataset")

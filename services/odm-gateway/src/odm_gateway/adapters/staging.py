@@ -8,34 +8,13 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from odm_gateway.domain.images import flat_names
+from odm_gateway.adapters.intake import read_manifest
+from odm_gateway.domain.manifest import ListedFile, manifest_of, staged_names
 from odm_gateway.ports import Job
 from shared.errors import NotFoundError, PermanentError
 from shared.objects.port import ContentError, ObjectStore
 
 FILES_AT_ONCE = 8
-
-
-class ListedFile(BaseModel):
-    """One file that the job needs; without a hash, the store's own counts."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    path: str
-    key: str
-    size_bytes: int
-    sha256: str | None = None
-
-
-class _Manifest(BaseModel):
-    """What this service reads of a manifest."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    images: tuple[ListedFile, ...]
-    sidecars: tuple[ListedFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +29,10 @@ class Staging:
         Raises:
             PermanentError: The manifest is gone or no manifest, or there is nothing below the prefix.
         """
-        listed = await self._manifest(job.manifest) if job.manifest else await self._below(job.images)
+        if job.manifest:
+            listed = (await read_manifest(self.objects, job.manifest)).files
+        else:
+            listed = await self._below(job.images)
         if not listed:
             raise PermanentError("There are no images at the given place.")
         return listed
@@ -63,7 +45,7 @@ class Staging:
         """
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         by_path = {file.path: file for file in files}
-        names = flat_names(by_path)
+        names = staged_names(by_path.values())
         await asyncio.to_thread(_keep_only, folder, frozenset(names.values()))
         todo = list(by_path.values())
         for start in range(0, len(todo), FILES_AT_ONCE):
@@ -81,26 +63,18 @@ class Staging:
         if file.sha256 and not await asyncio.to_thread(_is_content, path, file):
             raise PermanentError(f"{file.path} was changed after it had been staged.")
 
-    async def _manifest(self, key: str) -> tuple[ListedFile, ...]:
-        try:
-            manifest = _Manifest.model_validate_json(await self.objects.read(key))
-        except (NotFoundError, ValidationError) as error:
-            raise PermanentError(f"The list of staged files cannot be read: {error}") from error
-        return (*manifest.images, *manifest.sidecars)
-
     async def _below(self, prefix: str) -> tuple[ListedFile, ...]:
         folder = f"{prefix.rstrip('/')}/" if prefix else ""
-        return tuple(
-            [
-                ListedFile(
-                    path=stored.key.removeprefix(folder),
-                    key=stored.key,
-                    size_bytes=stored.size_bytes,
-                    sha256=stored.sha256,
-                )
-                async for stored in self.objects.list(folder)
-            ]
-        )
+        found = [
+            ListedFile(
+                path=stored.key.removeprefix(folder),
+                key=stored.key,
+                size_bytes=stored.size_bytes,
+                sha256=stored.sha256,
+            )
+            async for stored in self.objects.list(folder)
+        ]
+        return manifest_of(found).files
 
 
 def _keep_only(folder: Path, names: frozenset[str]) -> None:

@@ -129,12 +129,26 @@ async def start_worker(command: Sequence[str], stderr: IO[bytes] | int) -> Worke
 
 
 async def adopted(process: subprocess.Popen[bytes]) -> WorkerProcess:
-    """Return a worker that was started before there was an event loop; the caller has to stop it."""
+    """Return a worker that was started before there was an event loop; the caller has to stop it.
+
+    Where this is cancelled, nobody gets the worker, so it is ended here.
+    """
     said = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(said), process.stdout
-    )
+    try:
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(said), process.stdout
+        )
+    except BaseException:
+        _end(process)
+        raise
     return WorkerProcess(process, said)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin
+    process.stdin.close()
+    _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _exit_of(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:

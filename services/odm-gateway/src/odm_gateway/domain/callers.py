@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 DEFAULT_NAME = "default"
+USER = "user:"
+"""Begins the tenants of those who log in; no token's name does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +18,13 @@ class Caller:
     name: str = ""
     """Whose tasks: the tenant."""
     sees_all: bool = False
+    parent: str | None = None
+    """The running task that asks for parts of itself: these are all that it sees and makes."""
 
-    def sees(self, tenant: str) -> bool:
-        """Return whether tasks of ``tenant`` are this caller's business."""
+    def sees(self, tenant: str, parent: str | None = None) -> bool:
+        """Return whether tasks of ``tenant``, parts of ``parent``, are this caller's business."""
+        if self.parent is not None:
+            return parent == self.parent
         return self.sees_all or tenant == self.name
 
 
@@ -35,12 +41,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Every token that the settings name; without one, anybody is let in."""
+    """Every token that the settings name; without one, anybody is let in where nobody can log in."""
 
     keys: tuple[Key, ...] = ()
+    login: bool = False
+    """Whether people log in and carry tokens of their own."""
 
     @classmethod
-    def parse(cls, text: str, admins: Iterable[str] = ()) -> Keyring:
+    def parse(cls, text: str, admins: Iterable[str] = (), *, login: bool = False) -> Keyring:
         """Return the keys of ``[NAME=]TOKEN,…``; one token alone, and admins, see the tasks of all.
 
         Raises:
@@ -52,14 +60,17 @@ class Keyring:
             raise ValueError("expected NAME=TOKEN,… with a name of its own for each token")
         if len(set(tokens)) < len(tokens):
             raise ValueError("expected tokens that differ")
+        if any(name.startswith(USER) for name in names):
+            raise ValueError(f"expected names that do not begin with {USER}")
         if missing := set(admins) - set(names):
             raise ValueError(f"there is no token for {', '.join(sorted(missing))}")
         seeing = set(names) if len(pairs) == 1 else set(admins)
-        return cls(tuple(Key(token, Caller(name, sees_all=name in seeing)) for name, token in pairs))
+        keys = tuple(Key(token, Caller(name, sees_all=name in seeing)) for name, token in pairs)
+        return cls(keys, login=login)
 
     def caller(self, token: str) -> Caller | None:
         """Return who carries ``token``, or None for nobody; how long that takes tells nothing."""
-        if not self.keys:
+        if not self.keys and not self.login:
             return ANYBODY
         found = None
         for key in self.keys:

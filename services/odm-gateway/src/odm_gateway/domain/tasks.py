@@ -81,7 +81,11 @@ class Task(BaseModel):
     tenant: str = ""
     """Whose it is: the name of a token; empty where none is wanted, and for flights."""
     parent: str | None = None
-    """The task that asked for this one as a part of itself (split-merge)."""
+    """Key of the task that asked for this one as a part of itself (split-merge)."""
+    is_submodel: bool = False
+    """Whether there is such a task, which waits for this one."""
+    cluster_secret: str = ""
+    """By which its engine asks for parts of it; empty: it needs none."""
     images: str
     """Key of the images' prefix in the object store."""
     manifest: str | None = None
@@ -99,11 +103,13 @@ class Task(BaseModel):
     post_processing: bool = True
     webhook: str | None = None
     """URL that is told of the end."""
+    hooks_told: tuple[str, ...] = ()
+    """Which webhooks have heard of which end; see ``odm_gateway.domain.webhooks``."""
     flight: Flight | None = None
     attempt: int = 1
     """How often a user asked for it; each attempt ends once."""
     run: int = 0
-    """How often work on it began; console text is kept per run."""
+    """Number of its console: another one for every beginning of work and every restart."""
     crashes: int = 0
     in_hand: bool = False
     """Work began and was not handed back: still set in a task without a lease, it tells of a crash."""
@@ -112,12 +118,16 @@ class Task(BaseModel):
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
     assets: tuple[str, ...] = ()
+    earlier_assets: tuple[str, ...] = ()
+    """Products of earlier attempts: not shown, there until they are overwritten, and to go with the task."""
     summary: dict[str, Any] = {}
     cancel_requested: bool = False
     removing: bool = False
     """Its user wants it gone; nobody sees it any more."""
     untidy: bool = False
     """An engine may still keep something of it, or it is to be removed."""
+    tidied_attempts: int = 0
+    """Of how many attempts the engine keeps nothing any more."""
 
     @property
     def products_key(self) -> str:
@@ -127,14 +137,25 @@ class Task(BaseModel):
     @property
     def shown_name(self) -> str | None:
         """Return the name as clients see it."""
-        return f"Task of {self.created_at.isoformat()}" if self.name == "" else self.name
+        if self.name != "":
+            return self.name
+        moment = self.created_at.astimezone(UTC).isoformat(timespec="milliseconds")
+        return f"Task of {moment.removesuffix('+00:00')}Z"
+
+    @property
+    def is_taken_in(self) -> bool:
+        """Return whether its files are in place, listed and counted."""
+        return self.manifest is not None and self.image_count >= 0 and self.total_bytes > 0
 
     def shown_status(self, now: datetime) -> Status:
         """Return the status as clients see it: a wanted cancel is done, a new task is being taken in."""
         if self.cancel_requested:
             return Status.CANCELED
+        if self.status is Status.QUEUED and self.is_submodel:  # ODM would take "queued" for a full node
+            return Status.RUNNING
         inserted_at = datetime.fromtimestamp(self.inserted_us / 1e6, UTC)
-        if self.status is Status.QUEUED and now - inserted_at < INITIALIZING:
+        is_new = self.attempt == 1 and now - inserted_at < INITIALIZING
+        if self.status is Status.QUEUED and is_new:
             return Status.RUNNING
         return self.status
 
@@ -143,6 +164,16 @@ class Task(BaseModel):
         if self.started_at is None or self.shown_status(now) is Status.CANCELED:
             return -1
         return max(0, round(((self.finished_at or now) - self.started_at) / timedelta(milliseconds=1)))
+
+    def expires_at(self, cleanup: timedelta | None) -> datetime | None:
+        """Return when it is removed by itself, if nobody removes it earlier; None: never, as a flight's."""
+        if self.flight:
+            return None
+        return self.finished_at + cleanup if cleanup and self.finished_at else None
+
+    def is_overdue(self, now: datetime, at_most: timedelta | None) -> bool:
+        """Return whether it has been worked on for longer than it may."""
+        return bool(at_most and self.started_at and now - self.started_at > at_most)
 
 
 def begun(task: Task, now: datetime) -> Task:
@@ -171,9 +202,13 @@ def advanced(task: Task, stage: str, percent: float) -> Task:
     return task.model_copy(update={"stage": stage, "progress": percent, "crashes": 0})
 
 
-def counted(task: Task, image_count: int) -> Task:
-    """Return the task with its images counted."""
-    return task.model_copy(update={"image_count": image_count})
+def taken_in(task: Task, manifest: str, image_count: int, total_bytes: int) -> Task:
+    """Return the task with its files in place, listed and counted."""
+    return task.model_copy(
+        update={
+            "source": None, "manifest": manifest, "image_count": image_count, "total_bytes": total_bytes,
+        }
+    )  # fmt: skip
 
 
 def ended(
@@ -213,9 +248,31 @@ def removed(task: Task, now: datetime) -> Task:
     return canceled(task, now).model_copy(update={"removing": True, "untidy": True})
 
 
-def tidied(task: Task) -> Task:
-    """Return the task after its engine forgot it."""
-    return task.model_copy(update={"untidy": False})
+def restarted(task: Task, now: datetime, options: tuple[Option, ...] | None = None) -> Task | None:
+    """Return a finished task at the beginning of another attempt, or None where work on it goes on.
+
+    Args:
+        task: Whose id and place in the list stay.
+        now: When it counts as created.
+        options: Those of the new attempt; None: those that it has.
+    """
+    if not task.status.finished or task.removing:
+        return None
+    return task.model_copy(
+        update={
+            "name": task.shown_name, "created_at": now, "status": Status.QUEUED, "error": None,
+            "options": task.options if options is None else options, "attempt": task.attempt + 1,
+            "run": task.run + 1, "crashes": 0, "in_hand": False, "stage": "", "progress": 0.0,
+            "started_at": None, "finished_at": None, "assets": (), "summary": {},
+            "earlier_assets": tuple(dict.fromkeys((*task.earlier_assets, *task.assets))),
+            "cancel_requested": False, "cluster_secret": "",
+        }
+    )  # fmt: skip
+
+
+def tidied(task: Task, attempts: int) -> Task:
+    """Return the task after its engine forgot its first ``attempts``."""
+    return task.model_copy(update={"untidy": task.attempt > attempts, "tidied_attempts": attempts})
 
 
 def too_many_images(count: int, at_most: int | None) -> str | None:

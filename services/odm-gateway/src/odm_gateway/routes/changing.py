@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
+import structlog
 from fastapi import APIRouter, Request, Response
 
 from odm_gateway.domain.callers import Caller
-from odm_gateway.domain.completion import completion
 from odm_gateway.domain.identity import task_key
-from odm_gateway.domain.tasks import Task, canceled, removed
+from odm_gateway.domain.options import OptionTable, parse_submitted
+from odm_gateway.domain.tasks import Task, canceled, removed, restarted
+from odm_gateway.ends import told
 from odm_gateway.node import CallerHere, Node, NodeHere
 from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError, failure, not_done
-from odm_gateway.wire.bodies import read_body
-from shared.state import Change
+from odm_gateway.wire.bodies import Fields, read_body
+from shared.events import Option
+
+STOPS_WITHIN_S = 10.0
+LOOK_EVERY_S = 0.2
+
+log = structlog.get_logger()
 
 router = APIRouter(route_class=NodeOdmRoute)
 
@@ -33,35 +42,61 @@ async def remove_task(request: Request, node: NodeHere, caller: CallerHere) -> R
 
 @router.post("/task/restart")
 async def restart_task(request: Request, node: NodeHere, caller: CallerHere) -> Response:
-    """Refuse, in NodeODM's words, to process a task again."""
-    task = await _named_task(request, node, caller)
-    return not_done("Task cannot be restarted") if isinstance(task, Task) else task
+    """Process a finished task again, with other options where some are sent."""
+    fields = await _fields(request)
+    task = await _named_task(fields, node, caller)
+    if isinstance(task, Response):
+        return task
+    options = _new_options(fields.get("options"), task, node.options)
+    await _stopped(task, node)
+    now = datetime.now(UTC)
+    document = await node.tasks.update(task_key(task.id), lambda old: restarted(old, now, options))
+    if document.body.created_at != now:
+        return not_done("Task cannot be restarted")
+    log.info("task.restarted", task_id=task.id, attempt=document.body.attempt)
+    node.wake()
+    return Json({"success": True})
+
+
+def _new_options(raw: object, task: Task, table: OptionTable) -> tuple[Option, ...] | None:
+    """Return the options of the new attempt, or None where those of the last one stay."""
+    if not raw:
+        return None
+    options = table.validated(parse_submitted(raw))
+    return table.with_post_processing(options) if task.post_processing else options
+
+
+async def _stopped(task: Task, node: Node) -> None:
+    """Wait a little for a cancel that clients take for done: a restart right behind it is meant to work."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOPS_WITHIN_S):
+            while task.cancel_requested and not task.status.finished:
+                await asyncio.sleep(LOOK_EVERY_S)
+                task = (await node.tasks.load(task_key(task.id))).body
 
 
 async def _change(
     request: Request, node: Node, caller: Caller, change: Callable[[Task, datetime], Task]
 ) -> Response:
-    task = await _named_task(request, node, caller)
+    task = await _named_task(await _fields(request), node, caller)
     if isinstance(task, Response):
         return task
     now = datetime.now(UTC)
-    await node.tasks.update(task_key(task.id), lambda old: _told(old, change(old, now)))
+    await node.tasks.update(task_key(task.id), lambda old: told(old, change(old, now)))
     node.wake()
     return Json({"success": True})
 
 
-async def _named_task(request: Request, node: Node, caller: Caller) -> Task | Response:
+async def _fields(request: Request) -> Fields:
+    return (await read_body(request, multipart=False)).fields
+
+
+async def _named_task(fields: Fields, node: Node, caller: Caller) -> Task | Response:
     """Return the task that a body names, or the answer that says why there is none."""
-    uuid = (await read_body(request, multipart=False)).fields.get("uuid")
+    uuid = fields.get("uuid")
     if not isinstance(uuid, str) or not uuid:
         return failure("uuid param missing.")
     try:
         return await node.task(uuid, caller)
     except RefusedError as error:
         return not_done(str(error))
-
-
-def _told(old: Task, new: Task) -> Change[Task]:
-    """Return the new task, and the event of its end where this change is what ended it."""
-    is_end = new.status.finished and not old.status.finished
-    return Change(new, [completion(new, None)] if is_end else [])

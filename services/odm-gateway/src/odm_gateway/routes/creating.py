@@ -1,4 +1,4 @@
-"""How tasks come in over HTTP."""
+"""How tasks come in over HTTP in one request: with their files, or with word of where these lie."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
-from odm_gateway.domain import javascript
+from odm_gateway.adapters.direct_upload import DirectUpload, direct_upload
 from odm_gateway.domain.callers import Caller
+from odm_gateway.domain.creation import asked_task
 from odm_gateway.domain.identity import is_task_uuid, new_task_id, task_key
-from odm_gateway.domain.options import OptionTable, parse_submitted
+from odm_gateway.domain.sources import (
+    check_readable,
+    check_writable,
+    is_archive,
+    is_web,
+    named_source,
+    wanted_products,
+)
 from odm_gateway.domain.tasks import Task
 from odm_gateway.node import CallerHere, Node, NodeHere
 from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError
-from odm_gateway.wire.bodies import Body, Fields, read_body
-from shared.errors import InvalidInputError
+from odm_gateway.wire.bodies import Fields, Incoming, read_body
+from shared.errors import InvalidInputError, PermanentError
+from shared.outside import checked_url
 from shared.state import AlreadyExistsError
 
 router = APIRouter(route_class=NodeOdmRoute)
@@ -22,89 +31,91 @@ router = APIRouter(route_class=NodeOdmRoute)
 
 @router.post("/task/new")
 async def create_task(request: Request, node: NodeHere, caller: CallerHere) -> Response:
-    """Make a task of images that lie in the object store already."""
-    task_id = _wanted_id(request)
-    body = await read_body(request)
-    task = _new_task(task_id, caller, _images(body, node), body.fields, node.options)
-    try:
-        await node.tasks.insert(task_key(task.id), task)
-    except AlreadyExistsError as error:
-        raise RefusedError(f"Invalid set-uuid: {task.id}") from error
+    """Make a task of files that come along, or that lie in the object store or on the web."""
+    task_id = await admitted_id(request, node, caller)
+    blank = new_task(task_id, {}, node, caller)
+    async with direct_upload(node.uploads.drafts, node.uploads.shelf, blank) as upload:
+        body = await read_body(request, take=upload.add)
+        task = await _made(new_task(task_id, body.fields, node, caller), body.fields, node, caller, upload)
     node.wake()
     return Json({"uuid": task.id})
 
 
-def _wanted_id(request: Request) -> str:
-    """Return the id that the client chose, or a new one."""
+async def admitted_id(request: Request, node: Node, caller: Caller) -> str:
+    """Return the id of the task that a request is allowed to make: the client's choice, or a new one.
+
+    Raises:
+        InvalidInputError: There can be no task of the chosen id.
+        RefusedError: There are too many tasks.
+    """
     chosen = request.headers.get("set-uuid")
-    if chosen is not None and not is_task_uuid(chosen):
-        raise RefusedError(f"Invalid set-uuid: {chosen}")
+    try:
+        if chosen is not None:
+            if not is_task_uuid(chosen):
+                raise RefusedError(f"Invalid set-uuid: {chosen}")
+            await node.uploads.check_free(chosen)
+        await node.check_room(caller)
+    except PermanentError:
+        await Incoming(request).skip()
+        raise
     return chosen or new_task_id()
 
 
-def _images(body: Body, node: Node) -> str:
-    """Return the key prefix of the images that a request names."""
-    if body.has_files:
-        raise RefusedError(
-            "Images cannot be uploaded here yet; stage them in the object store and send their URI as zipurl."
-        )
-    url = body.fields.get("zipurl")
-    if not isinstance(url, str) or not url:
-        raise RefusedError("Need at least 1 file or a zip file url.")
+def new_task(task_id: str, fields: Fields, node: Node, caller: Caller) -> Task:
+    """Return the task that fields describe, without its files."""
+    task = asked_task(task_id, caller.name, fields, node.options, datetime.now(UTC))
+    return task.model_copy(
+        update={
+            "parent": caller.parent,
+            "is_submodel": caller.parent is not None,
+            "products": _products(fields, node),
+        }
+    )
+
+
+async def _made(task: Task, fields: Fields, node: Node, caller: Caller, upload: DirectUpload) -> Task:
+    """Write the task down, with the files that came or that it names."""
+    located = _located(task, fields, node, caller)
+    if located is None:
+        if upload.is_empty:
+            raise RefusedError("Need at least 1 file or a zip file url.")
+        return await upload.commit(task)
+    if not upload.is_empty:
+        raise RefusedError("Send files or say where they lie, not both.")
     try:
-        key = node.objects.key(url.rstrip("/"))
-    except InvalidInputError as error:
-        raise RefusedError(f"zipurl must be the URI of images in the object store: {error}") from error
-    if not key:
-        raise RefusedError("zipurl must be the URI of images in the object store, not of the whole store.")
+        await node.tasks.insert(task_key(task.id), located)
+    except AlreadyExistsError as error:
+        raise RefusedError(f"Invalid set-uuid: {task.id}") from error
+    return located
+
+
+def _located(task: Task, fields: Fields, node: Node, caller: Caller) -> Task | None:
+    """Return the task with the place of the files that its request names, or None where it names none."""
+    source = named_source(fields)
+    if source is None:
+        return None
+    images = f"uploads/{task_key(task.id)}/archive"
+    if is_web(source.uri):
+        checked_url(source.uri)
+    else:
+        key = _stored_key(source.uri, node, "zipurl")
+        check_readable(key, caller)
+        images = images if is_archive(source.uri) else key
+    return task.model_copy(update={"source": source, "images": images})
+
+
+def _products(fields: Fields, node: Node) -> str:
+    """Return the key prefix that a request wants its products under; empty: ours."""
+    uri = wanted_products(fields)
+    if uri is None:
+        return ""
+    key = _stored_key(uri, node, "writeS3Path")
+    check_writable(key)
     return key
 
 
-def _new_task(task_id: str, caller: Caller, images: str, fields: Fields, table: OptionTable) -> Task:
-    options = table.validated(parse_submitted(fields.get("options")))
-    post_processing = fields.get("skipPostProcessing") not in ("true", True)
-    if post_processing:
-        options = table.with_post_processing(options)
-    now = datetime.now(UTC)
-    return Task(
-        id=task_id,
-        tenant=caller.name,
-        post_processing=post_processing,
-        name=javascript.text(fields["name"]) if "name" in fields else None,
-        created_at=_created_at(fields.get("dateCreated"), now),
-        inserted_us=round(now.timestamp() * 1e6),
-        options=options,
-        images=images,
-        outputs=_outputs(fields.get("outputs")),
-    )
-
-
-def _created_at(raw: object, now: datetime) -> datetime:
-    """Return the moment that a client gives in milliseconds since 1970, or ``now`` if it gives none."""
+def _stored_key(uri: str, node: Node, name: str) -> str:
     try:
-        return datetime.fromtimestamp(javascript.parse_int(raw) / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return now
-
-
-def _outputs(raw: object) -> tuple[str, ...]:
-    if isinstance(raw, str):
-        try:
-            raw = javascript.parse_json(raw)
-        except ValueError as error:
-            raise RefusedError(f"outputs is no JSON: {error}") from error
-    return tuple(item for item in raw if isinstance(item, str)) if isinstance(raw, list) else ()
-
-
-@router.post("/task/new/init")
-@router.post("/task/new/upload/{uuid}")
-@router.post("/task/new/commit/{uuid}")
-async def refuse_upload(_: CallerHere) -> Response:
-    """Say that images cannot be uploaded yet."""
-    return Json(
-        {
-            "error": "Images cannot be uploaded here yet; stage them in the object store and send their URI"
-            " as zipurl to /task/new.",
-            "noRetry": True,
-        }
-    )
+        return node.objects.key(uri.rstrip("/"))
+    except InvalidInputError as error:
+        raise RefusedError(f"{name} must be a URI in the object store of this node: {error}") from error

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Coroutine
+from hashlib import blake2b
 from typing import Any
 
+import orjson
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from shared.errors import PermanentError
 
+HTTP_OK = 200
+HTTP_NOT_MODIFIED = 304
 HTTP_NOT_FOUND = 404
 HTTP_METHOD_NOT_ALLOWED = 405
 
@@ -22,9 +27,42 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Json(JSONResponse):
-    """JSON with the media type that Express writes."""
+    """JSON as Express writes it: its media type, and for what is read a weak ETag, so that it may be 304."""
 
     media_type = "application/json; charset=utf-8"
+
+    @override
+    def render(self, content: object) -> bytes:
+        try:
+            return orjson.dumps(content)
+        except TypeError:  # numbers beyond 64 bits
+            return super().render(content)
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in ("GET", "HEAD") and self.status_code == HTTP_OK:
+            self._be_conditional(scope)
+        await super().__call__(scope, receive, send)
+
+    def _be_conditional(self, scope: Scope) -> None:
+        """Name the content, and leave it out where the client has it already."""
+        tag = weak_tag(bytes(self.body))
+        self.raw_headers.append((b"etag", tag.encode()))
+        known = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
+        if known is not None and is_known(tag, known.decode("latin-1")):
+            self.status_code, self.body = HTTP_NOT_MODIFIED, b""
+            del self.headers["Content-Type"], self.headers["Content-Length"]
+
+
+def weak_tag(content: bytes) -> str:
+    """Return the ETag of an answer that is equal whenever its content is."""
+    return f'W/"{len(content):x}-{blake2b(content, digest_size=12).hexdigest()}"'
+
+
+def is_known(tag: str, if_none_match: str) -> bool:
+    """Return whether a client says that it has what ``tag`` stands for (RFC 9110, 13.1.2)."""
+    known = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
+    return "*" in known or tag.removeprefix("W/") in known
 
 
 class RefusedError(PermanentError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+ANYWHERE = (b"access-control-allow-origin", b"*")
 METHODS = "GET,HEAD,PUT,PATCH,POST,DELETE"
 
 
@@ -29,7 +30,7 @@ class Cors:
 def _marking(send: Send) -> Send:
     async def marked(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["Access-Control-Allow-Origin"] = "*"
+            message["headers"] = [*message["headers"], ANYWHERE]
         await send(message)
 
     return marked

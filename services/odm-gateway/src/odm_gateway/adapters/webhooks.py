@@ -1,0 +1,70 @@
+"""Tells webhooks: one POST each, signed where there is a secret."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import ClientError, ClientSession
+from pydantic import SecretStr
+from yarl import URL
+
+from odm_gateway.domain.webhooks import Hook, signature
+from shared.errors import InvalidInputError, PermanentError, TransientError
+from shared.outside import checked_url, outside_session
+
+ANSWER_WITHIN_S = 10.0
+HTTP_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Sends to places that clients chose, and to the one that the operator trusts."""
+
+    outside: ClientSession
+    trusted: ClientSession
+    secret: SecretStr | None
+
+    async def post(self, hook: Hook, body: bytes, delivery: str) -> None:
+        """Tell one webhook; ``delivery`` is the same however often it is told the same.
+
+        Raises:
+            PermanentError: It is no URL, or lies where clients may not reach.
+            TransientError: It did not answer with 200.
+        """
+        try:
+            status = await self._status(hook, body, delivery)
+        except InvalidInputError as error:
+            raise PermanentError(f"The webhook of the {hook.name} cannot be told: {error}") from error
+        except (ClientError, TimeoutError, OSError) as error:
+            # Their texts may repeat the URL, and that may hold a secret.
+            raise TransientError(f"{_named(hook)} cannot be reached: {type(error).__name__}") from None
+        if status != HTTP_OK:
+            raise TransientError(f"{_named(hook)} answered {status}, not 200")
+
+    async def _status(self, hook: Hook, body: bytes, delivery: str) -> int:
+        session = self.trusted if hook.is_trusted else self.outside
+        headers = {"Content-Type": "application/json", "X-Flightline-Delivery": delivery}
+        if self.secret:
+            headers["X-Flightline-Signature"] = signature(self.secret.get_secret_value(), body)
+        async with session.post(
+            checked_url(hook.url), data=body, headers=headers, allow_redirects=False
+        ) as answer:
+            return answer.status
+
+
+def _named(hook: Hook) -> str:
+    return f"The webhook of the {hook.name} at {URL(hook.url).host}"
+
+
+@asynccontextmanager
+async def open_webhooks(*, allow_private: bool, secret: SecretStr | None) -> AsyncIterator[Webhooks]:
+    """Open what webhooks are told with; ``allow_private`` lets clients name private addresses, too."""
+    async with (
+        outside_session(
+            allow_private=allow_private, connect_s=ANSWER_WITHIN_S, total_s=ANSWER_WITHIN_S
+        ) as outside,
+        outside_session(allow_private=True, connect_s=ANSWER_WITHIN_S, total_s=ANSWER_WITHIN_S) as trusted,
+    ):
+        yield Webhooks(outside, trusted, secret)

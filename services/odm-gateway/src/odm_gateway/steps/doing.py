@@ -1,0 +1,76 @@
+"""Does one step, and says in exit codes whether another try may help."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from odm_gateway.steps.fetch import fetch
+from odm_gateway.steps.opening import open_step
+from odm_gateway.steps.publish import publish
+from odm_gateway.steps.ship import Shipment
+from shared.errors import PermanentError, TransientError
+from shared.logging import configure_logging
+from shared.settings import PlatformSettings, load
+
+DONE, REFUSED, TRY_AGAIN = 0, 2, 75
+
+log = structlog.get_logger()
+
+
+def do(asked: argparse.Namespace, stops: list[int]) -> int:
+    """Do the step that is asked for; return its exit code.
+
+    Args:
+        asked: What the command line says.
+        stops: Signals that came before anybody could listen.
+    """
+    configure_logging(f"odm-{asked.step}")
+    try:
+        asyncio.run(_ship(asked, stops) if asked.step == "ship" else _do(asked))
+    except PermanentError as error:
+        return _ended(REFUSED, error, asked.termination_log)
+    except TransientError as error:
+        return _ended(TRY_AGAIN, error, asked.termination_log)
+    return DONE
+
+
+async def _do(asked: argparse.Namespace) -> None:
+    async with open_step(load(PlatformSettings), asked.manifest, asked.workspace) as step:
+        await (fetch(step) if asked.step == "fetch" else publish(step))
+
+
+async def _ship(asked: argparse.Namespace, stops: list[int]) -> None:
+    """Ship, and never fail: a job goes on without a console, but not with a sidecar that failed."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if stops:
+        stop.set()
+    while True:
+        try:
+            async with open_step(load(PlatformSettings), asked.manifest, asked.workspace) as step:
+                await Shipment(step).run(stop, asked.every)
+                return
+        except (PermanentError, TransientError) as error:
+            log.warning("console.cannot_be_shipped", error=str(error))
+            if stop.is_set():
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), asked.every)
+
+
+def _ended(code: int, error: Exception, termination_log: Path) -> int:
+    """Say why, in one line, to people and to Kubernetes."""
+    reason = " ".join(str(error).split())
+    sys.stderr.write(f"{reason}\n")
+    with suppress(OSError):
+        if termination_log.exists():
+            termination_log.write_text(reason[:2000], encoding="utf-8")
+    return code

@@ -1,0 +1,51 @@
+import pytest
+
+from odm_gateway.domain.logins import NAMES_AT_MOST, Throttle, caller_of_user, check_password, user_name
+from shared.errors import InvalidInputError
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"), [("Ann", "ann"), (" a.b-c_d+e@example.org ", "a.b-c_d+e@example.org"), ("7", "7")]
+)
+def test_a_name_counts_in_small_letters(raw: str, name: str) -> None:
+    assert user_name(raw) == name
+
+
+@pytest.mark.parametrize("raw", ["", " ", "a b", "a/b", "-ann", "ann.", "ann\n\0", "ä", "x" * 65, "a,b=c"])
+def test_names_that_could_be_taken_for_others_are_refused(raw: str) -> None:
+    with pytest.raises(InvalidInputError, match="username must be"):
+        user_name(raw)
+
+
+def test_a_password_has_a_least_and_a_greatest_length() -> None:
+    check_password("x" * 8)
+    for password in ("x" * 7, "x" * 1001):
+        with pytest.raises(InvalidInputError):
+            check_password(password)
+
+
+def test_users_are_tenants_of_their_own() -> None:
+    ann = caller_of_user("ann")
+    assert (ann.sees("user:ann"), ann.sees("user:bob"), ann.sees("ann"), ann.sees("")) == (True,) + (
+        False,
+    ) * 3
+
+
+def test_a_throttle_closes_after_enough_in_a_while_and_opens_again() -> None:
+    throttle = Throttle(at_most=2, per_s=60)
+    throttle.count("a", 0)
+    assert not throttle.is_closed("a", 1)
+    throttle.count("a", 10)
+    assert throttle.is_closed("a", 59)
+    assert not throttle.is_closed("b", 59)
+    assert not throttle.is_closed("a", 60)
+    throttle.forget("a")
+    assert not throttle.is_closed("a", 11)
+
+
+def test_a_throttle_remembers_so_many_names_and_no_more() -> None:
+    throttle = Throttle(at_most=1, per_s=60)
+    for number in range(NAMES_AT_MOST + 1):
+        throttle.count(str(number), 0)
+    assert not throttle.is_closed("0", 1)
+    assert throttle.is_closed("1", 1)

@@ -1,0 +1,104 @@
+"""The ``argo`` engine on simulated clusters, in more of a hurry than usual, and jobs for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from odm_gateway.adapters.argo.clusters import Clusters, open_clusters
+from odm_gateway.adapters.argo.engine import ArgoEngine
+from odm_gateway.adapters.argo.following import Patience
+from odm_gateway.adapters.argo.reflector import Pace
+from odm_gateway.adapters.argo.submission import Recipe
+from odm_gateway.domain.sizing import Limits
+from odm_gateway.ports import Completed, EngineEvent, Failed, Job, Line
+from shared.objects.port import ObjectStore
+from tests.support.kubernetes.cluster import SimulatedCluster, write_kubeconfig
+
+RECIPE = Recipe(template="odm-standard", odm_image="docker.io/opendronemap/odm:latest")
+LIMITS = Limits(memory_gib=(4, 256))
+TICK = timedelta(seconds=0.05)
+PATIENCE = Patience(
+    poll=TICK,
+    poll_at_most=TICK * 3,
+    look=(TICK * 20, TICK * 40),
+    backoff_at_most=TICK * 4,
+    stuck_after=timedelta(minutes=1),
+    result=timedelta(seconds=1),
+)
+PACE = Pace(page=50, backoff_at_most=timedelta(seconds=0.2))
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a follower heard."""
+
+    events: tuple[EngineEvent, ...]
+
+    @property
+    def last(self) -> EngineEvent:
+        """Return the end."""
+        return self.events[-1]
+
+    @property
+    def lines(self) -> list[str]:
+        """Return the lines of ODM itself."""
+        return [event.text for event in self.events if isinstance(event, Line) and "[INFO]" in event.text]
+
+    @property
+    def console(self) -> str:
+        """Return all lines."""
+        return "\n".join(event.text for event in self.events if isinstance(event, Line))
+
+
+@asynccontextmanager
+async def watched_clusters(
+    folder: Path, pace: Pace = PACE, **clusters: SimulatedCluster
+) -> AsyncIterator[Clusters]:
+    """Open clients of all clusters, with their watches running; names may carry a weight as ``name__2``."""
+    by_name = {name.partition("__")[0]: cluster for name, cluster in clusters.items()}
+    weights = {name.partition("__")[0]: float(name.partition("__")[2] or 1) for name in clusters}
+    kubeconfig = write_kubeconfig(folder / "kubeconfig", **by_name)
+    async with open_clusters(
+        list(weights.items()), kubeconfig=kubeconfig, namespace=None, pace=pace
+    ) as opened:
+        watching = [asyncio.create_task(cluster.reflector.run()) for cluster in opened.by_name.values()]
+        try:
+            yield opened
+        finally:
+            for task in watching:
+                task.cancel()
+            await asyncio.wait(watching)
+
+
+@asynccontextmanager
+async def argo_engine(
+    folder: Path, objects: ObjectStore, patience: Patience = PATIENCE, **clusters: SimulatedCluster
+) -> AsyncIterator[ArgoEngine]:
+    """Run an engine on clusters."""
+    async with watched_clusters(folder, PACE, **clusters) as opened:
+        yield ArgoEngine(objects, opened, RECIPE, LIMITS, patience)
+
+
+def job(name: str = "odm-pipeline-b2c4d6f8g2h4", **facts: object) -> Job:
+    """Return a job of three images."""
+    known = {
+        "task_id": name, "name": name, "images": "staging/flight", "manifest": None, "options": (),
+        "products": f"products/{name}", "image_count": 3, "total_bytes": 24_000_000,
+    }  # fmt: skip
+    return Job(**{**known, **facts})  # type: ignore[arg-type]
+
+
+async def followed(engine: ArgoEngine, job: Job) -> Heard:
+    """Follow a job to its end."""
+    events: list[EngineEvent] = []
+    async with asyncio.timeout(60), engine.follow(job) as heard:
+        async for event in heard:
+            events.append(event)
+            if isinstance(event, Completed | Failed):
+                break
+    return Heard(tuple(events))
