@@ -7,10 +7,10 @@ PYTHON_FOLDERS := shared services deploy tests bench
 MEMBERS := pyproject.toml uv.lock $(wildcard */pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
 SETUP := .venv/.setup
 
-.PHONY: help setup demo up test test-long check bench docs
+.PHONY: help setup demo up test test-long test-cluster check bench docs
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## Install everything into .venv, from the lock file (fetches uv if there is none)
 
@@ -31,6 +31,13 @@ test: $(SETUP) ## Run the default tests
 
 test-long: $(SETUP) ## Run the tests that take minutes
 	$(BIN)/pytest -q -ra -m long
+
+test-cluster: $(SETUP) ## Run on the cluster of KUBECONFIG what can be tried on a real one
+	@if [ -z "$${KUBECONFIG:-}" ]; then \
+		echo "test-cluster: SKIPPED, nothing was tried on a real cluster: KUBECONFIG is not set"; \
+	else \
+		FLIGHTLINE_TEST_KUBECONFIG="$$KUBECONFIG" $(BIN)/pytest -q -ra --maxfail=1 -k real-cluster tests/odm_gateway/argo; \
+	fi
 
 check: $(SETUP) ## Check formatting, lint, types, imports between packages, lock file and generated pages
 	$(BIN)/ruff format --check

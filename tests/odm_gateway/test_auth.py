@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from odm_gateway.adapters.accounts import LOGINS, USERS
 from odm_gateway.config import Settings
-from odm_gateway.domain.logins import Login, token_key
+from odm_gateway.domain.logins import PASSES, Login, User, password_hash, token_key
 from shared.logging import configure_logging
 from shared.state import Collection
 from tests.support.gateway import GatewayClient, running_gateway
@@ -163,6 +163,21 @@ async def test_neither_passwords_nor_tokens_are_kept(club: GatewayClient) -> Non
     assert len(records) == 2
     assert token not in str(records)
     assert "password of ann" not in str(records)
+
+
+async def test_a_user_of_an_earlier_release_still_logs_in(club: GatewayClient) -> None:
+    users = Collection(club.platform.store, USERS, User)
+    hashed = password_hash("correct horse", b"salt", 1)
+    old = User(salt=b"salt".hex(), password_hash=hashed.hex(), created_at=datetime.now(UTC))
+    await users.insert("ann", old)
+    assert "token" in await club.post("/auth/login", json=ANN)
+    await token_of(club, "bob")
+    assert (await users.load("bob")).body.passes == PASSES
+
+
+async def test_a_token_of_parts_that_nobody_gave_is_refused_like_any_other(club: GatewayClient) -> None:
+    for token in ("submodel.x.y", "submodel.%00.y", f"submodel.{'x' * 3000}.y", "submodel.\ud7ff.y"):
+        assert await club.get("/info", params={"token": token}) == REFUSAL
 
 
 async def test_malformed_json_of_a_login_is_an_error_with_status_200(club: GatewayClient) -> None:

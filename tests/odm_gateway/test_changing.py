@@ -1,5 +1,6 @@
 """Restarts, and everything else that happens to tasks that are there."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from odm_gateway.domain.tasks import Status, Task, begun, canceled
 from odm_gateway.loops import TASKS
 from shared.events import TaskCompleted
 from shared.state import Collection
-from tests.support.gateway import GatewayClient, completions, running_gateway
+from tests.support.gateway import GatewayClient, completions, opened_platform, running_gateway
 from tests.support.listening import heard
 from tests.support.trouble import eventually
 
@@ -221,3 +222,52 @@ async def test_a_task_that_takes_too_long_is_canceled_and_says_so(tmp_path: Path
         assert (await client.get(f"/task/{uuid}/output"))[-1] == "Task timed out after 0.025 minutes."
         [event] = await completions(client.platform)
     assert event.data.status == "canceled"
+
+
+async def test_an_empty_list_of_options_is_another_list_and_not_none(gateway: GatewayClient) -> None:
+    uuid = await gateway.new_task(options='[{"name": "dsm", "value": true}]', skipPostProcessing="true")
+    await gateway.finished(uuid)
+    assert await gateway.post("/task/restart", json={"uuid": uuid, "options": []}) == DONE
+    assert await option_names(gateway, uuid) == []
+
+
+async def test_a_task_that_is_removed_while_its_restart_waits_is_not_found(gateway: GatewayClient) -> None:
+    uuid = await held_task(gateway, cancel=True)
+    restarting = asyncio.create_task(gateway.post("/task/restart", data={"uuid": uuid}, timeout=30))
+    await asyncio.sleep(0.5)
+    tasks = tasks_of(gateway)
+    await tasks.delete(await tasks.load(uuid))
+    assert await restarting == {"success": False, "error": f"{uuid} not found"}
+
+
+async def test_the_time_of_a_task_runs_on_while_no_gateway_does(tmp_path: Path) -> None:
+    """The limit counts from the start of the work, not of the process that goes on with it."""
+    settings = {"max_runtime": timedelta(hours=1), "simulate_seconds": 3600}
+    async with running_gateway(tmp_path, **settings) as client:
+        uuid = await client.new_task()
+
+        async def has_begun() -> bool:
+            return (await tasks_of(client).load(uuid)).body.status is Status.RUNNING
+
+        await eventually(has_begun)
+    async with opened_platform(tmp_path) as platform:
+        await platform.store.declare(TASKS)
+        tasks = Collection(platform.store, TASKS, Task)
+        await tasks.update(
+            uuid,
+            lambda task: task.model_copy(update={"started_at": datetime.now(UTC) - timedelta(minutes=61)}),
+        )
+    async with running_gateway(tmp_path, **settings) as client:
+        info = await client.finished(uuid)
+        assert info["status"] == {"code": 50}
+        assert (await client.get(f"/task/{uuid}/output"))[-1] == "Task timed out after 60 minutes."
+
+
+async def test_a_change_shows_in_the_list_with_the_next_request(gateway: GatewayClient) -> None:
+    made: list[str] = []
+    for _ in range(5):
+        made.append(await gateway.new_task())
+        assert await gateway.get("/task/list") == [{"uuid": uuid} for uuid in made]
+    while made:
+        await gateway.post("/task/remove", data={"uuid": made.pop()})
+        assert await gateway.get("/task/list") == [{"uuid": uuid} for uuid in made]

@@ -2,66 +2,31 @@
 
 import asyncio
 import json
-import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from odm_gateway.adapters.intake import Intake, read_manifest
-from odm_gateway.domain.tasks import Source, Task
-from shared.errors import PermanentError, TransientError
+from odm_gateway.domain.tasks import Source
+from shared.errors import TransientError
 from shared.platform import Platform
 from tests.support.archives import archive, bomb, claiming, encrypted, linking, of_many_entries
 from tests.support.dying import Doom, Dying, KilledError
 from tests.support.gateway import GatewayClient, running_gateway, stage_images
 from tests.support.uploading import contents, stored_keys
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[str]:
-    """Serve one answer on loopback and yield its URL."""
-    application = web.Application()
-    application.router.add_get("/{path:.*}", answer)
-    async with TestServer(application) as server:
-        yield str(server.make_url("/flight.zip"))
-
-
-@asynccontextmanager
-async def web_gateway(
-    home: Path, answer: Answer, **settings: Any
-) -> AsyncIterator[tuple[GatewayClient, str]]:
-    async with serving(answer) as url, running_gateway(home, allow_private_urls=True, **settings) as client:
-        yield client, url
-
-
-def sending(content: bytes) -> Answer:
-    async def answer(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=content)
-
-    return answer
-
-
-async def ended(client: GatewayClient, **fields: Any) -> tuple[str, Any]:
-    """Make a task and return its id, and its info at the end."""
-    answer = await client.post("/task/new", json=fields)
-    assert "uuid" in answer, answer
-    return answer["uuid"], await client.finished(answer["uuid"])
-
-
-async def stored_archive(client: GatewayClient, content: bytes, key: str = "inbox/flight.zip") -> str:
-    await client.platform.objects.put(key, content)
-    return client.platform.objects.uri(key)
-
+from tests.support.web_archives import (
+    ended,
+    said_nothing,
+    sending,
+    serving,
+    stored_archive,
+    task_of,
+    web_gateway,
+)
 
 FLIGHT = {"DCIM/1.jpg": b"1", "DCIM/2.JPG": b"2", "gcp_list.txt": b"gcp", "seed.zip": b"seed"}
 
@@ -258,7 +223,7 @@ async def test_8_scaleodms_fields_count_in_forms_too(gateway: GatewayClient, kin
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"s3ScanDepth": "0"}, "s3ScanDepth"), ({"s3ScanDepth": 1.5}, "s3ScanDepth"),
+        ({"s3ScanDepth": "-1"}, "s3ScanDepth"), ({"s3ScanDepth": 1.5}, "s3ScanDepth"),
         ({"s3ScanDepth": True}, "s3ScanDepth"),
         ({"excludePaths": "["}, "excludePaths is no JSON"), ({"excludePaths": ["../a"]}, "excludePaths"),
         ({"excludePaths": [1]}, "excludePaths"), ({"writeS3Path": "s3://elsewhere/a"}, "writeS3Path must be"),
@@ -278,13 +243,22 @@ async def test_fields_that_make_no_sense_are_refused(
     assert words in (await gateway.post("/task/new", json=sent))["error"]
 
 
-async def test_nobody_reads_the_files_of_others(tmp_path: Path) -> None:
+async def test_nobody_reads_or_overwrites_the_files_of_others(tmp_path: Path) -> None:
     async with running_gateway(tmp_path, tokens=SecretStr("ann=a1,bob=b2")) as client:
+        objects = client.platform.objects
         answer = await client.post("/task/new?token=a1", files={"images": ("a.jpg", b"1")})
-        for prefix in (f"uploads/{answer['uuid']}", f"products/{answer['uuid']}", "uploads", "jobs/x"):
-            fields = {"zipurl": client.platform.objects.uri(prefix)}
+        await stage_images(client.platform, "ann/flight")
+        theirs = ("uploads/{0}", "products/{0}", "uploads", "jobs/x", "ann/flight", "ann", "ann/flight.zip")
+        for prefix in theirs:
+            fields = {"zipurl": objects.uri(prefix.format(answer["uuid"]))}
             refused = await client.post("/task/new?token=b2", json=fields)
-            assert "cannot be processed" in refused["error"]
+            assert "cannot be" in refused["error"], refused
+        fields = {"zipurl": objects.uri("ann/flight"), "writeS3Path": objects.uri("ann/results")}
+        assert "uuid" in await client.post("/task/new?token=a1", json=fields)
+        fields["zipurl"] = await stage_images(client.platform, "bob/flight")
+        for path in ("/task/new", "/task/new/init"):
+            form = {name: (None, value) for name, value in fields.items()}
+            assert "cannot be written" in (await client.post(f"{path}?token=b2", files=form))["error"]
 
 
 async def test_1_7_outputs_stay_inside_the_project(gateway: GatewayClient) -> None:
@@ -297,31 +271,25 @@ async def test_1_7_outputs_stay_inside_the_project(gateway: GatewayClient) -> No
 
 
 async def test_a_slow_archive_can_be_canceled(tmp_path: Path) -> None:
+    left = asyncio.Event()
+
     async def slow(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "1000000"})
         await response.prepare(request)
-        await response.write(bytes(1000))
-        await asyncio.sleep(60)
-        return response
+        try:
+            while True:
+                await response.write(bytes(1000))
+                await asyncio.sleep(0.1)
+        finally:
+            left.set()
 
     async with web_gateway(tmp_path, slow) as (client, url):
         uuid = (await client.post("/task/new", json={"zipurl": url}))["uuid"]
         await asyncio.sleep(1)
         await client.post("/task/cancel", json={"uuid": uuid})
         async with asyncio.timeout(20):
-            while list((tmp_path / "work").rglob("*.zip")):
-                await asyncio.sleep(0.1)
+            await left.wait()
         assert (await client.get(f"/task/{uuid}/info"))["status"] == {"code": 50}
-
-
-async def said_nothing(_: str) -> None:
-    pass
-
-
-def task_of(source: Source) -> Task:
-    return Task(
-        id="t", created_at=datetime.now(UTC), inserted_us=0, images="uploads/t/archive", source=source
-    )
 
 
 @pytest.mark.parametrize("at", range(1, 6))
@@ -352,16 +320,3 @@ async def test_a_busy_server_may_have_time_later(platform: Platform, tmp_path: P
             await Intake(platform.objects, tmp_path, allow_private_urls=True).take(
                 task_of(Source(uri=url)), said_nothing
             )
-
-
-async def test_leftovers_of_dead_gateways_are_swept(platform: Platform, tmp_path: Path) -> None:
-    leftover = tmp_path / "flightline-intake/old.zip"
-    leftover.parent.mkdir()
-    leftover.write_bytes(b"x")
-    long_ago = (datetime.now(UTC) - timedelta(days=3)).timestamp()
-    os.utime(leftover, (long_ago, long_ago))
-    with pytest.raises(PermanentError):
-        await Intake(platform.objects, tmp_path).take(
-            task_of(Source(uri=platform.objects.uri("none.zip"))), said_nothing
-        )
-    assert not leftover.exists()

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from typing_extensions import override
 
 from odm_gateway.adapters.simulated_engine import SimulatedEngine
 from odm_gateway.domain.tasks import CRASHES_AT_MOST, Status, Task, canceled, removed
@@ -87,6 +88,44 @@ class ScriptedEngine:
                 raise event
             yield event
         await asyncio.sleep(60 if self.hangs else 0)
+
+
+@dataclass
+class OrderlyEngine:
+    """An engine whose jobs end at once, or never; it remembers their order."""
+
+    forever: bool = False
+    order: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def follow(self, job: Job) -> AsyncIterator[AsyncIterator[EngineEvent]]:
+        self.order.append(job.name)
+        yield self._events()
+
+    async def cancel(self, job: Job) -> None:
+        pass
+
+    async def remove(self, job: Job) -> None:
+        pass
+
+    async def _events(self) -> AsyncIterator[EngineEvent]:
+        if self.forever:
+            await asyncio.sleep(60)
+        yield Completed(())
+
+
+@dataclass
+class StubbornEngine(OrderlyEngine):
+    """An engine that cannot remove one of its jobs now."""
+
+    stubborn: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    @override
+    async def remove(self, job: Job) -> None:
+        self.asked.append(job.name)
+        if job.name == self.stubborn:
+            raise TransientError("the cluster does not answer")
 
 
 async def test_a_task_runs_to_its_end_and_hands_the_lease_back(platform: Platform) -> None:
@@ -217,3 +256,58 @@ async def test_a_removed_task_leaves_nothing_behind_once_its_end_is_told(platfor
     await OutboxRelay(platform.transport, platform.store, [TASKS.name]).flush()
     await loop.tidy_all()
     assert await loop.tasks.get(key) is None
+
+
+async def test_what_cannot_be_tidied_now_keeps_nothing_else_from_it(platform: Platform) -> None:
+    engine = StubbornEngine(stubborn="odm-pipeline-bad")
+    loop = await task_loop(platform, engine)
+    now = datetime.now(UTC)
+    for name in ("bad", "good", "more"):
+        await new_task(loop, name)
+        await loop.tasks.update(name, lambda task: removed(task, now))
+
+    await loop.tidy_all()
+
+    assert [await loop.tasks.get(name) is None for name in ("bad", "good", "more")] == [False, True, True]
+    assert engine.asked.count("odm-pipeline-bad") == 1
+
+
+async def test_a_single_slot_is_shared_by_tenants(platform: Platform) -> None:
+    engine = OrderlyEngine()
+    loop = await task_loop(platform, engine)
+    for number in range(4):
+        await new_task(loop, f"ann-{number}", tenant="ann")
+    for number in range(2):
+        await new_task(loop, f"bob-{number}", tenant="bob")
+    async with working(loop):
+        for key in ("ann-3", "bob-1"):
+            await ended(loop, key)
+    tenants = [name.removeprefix("odm-pipeline-").partition("-")[0] for name in engine.order]
+    assert set(tenants[:2]) == {"ann", "bob"}
+
+
+async def test_slots_that_are_free_together_go_to_several_tenants(platform: Platform) -> None:
+    engine = OrderlyEngine(forever=True)
+    loop = await task_loop(platform, engine, at_once=4)
+    for number in range(9):
+        await new_task(loop, f"ann-{number}", tenant="ann")
+        await new_task(loop, f"bob-{number}", tenant="bob")
+    async with working(loop), asyncio.timeout(30):
+        while len(engine.order) < 4:
+            await asyncio.sleep(0.02)
+    assert sum("ann" in name for name in engine.order) == 2
+
+
+async def test_parts_of_an_earlier_attempt_do_not_work_on(platform: Platform) -> None:
+    loop = await task_loop(platform, OrderlyEngine())
+    now = datetime.now(UTC)
+    await new_task(loop, "whole", attempt=2, created_at=now)
+    await new_task(loop, "old", parent="whole", is_submodel=True, inserted_us=1)
+    later_us = round((now + timedelta(hours=1)).timestamp() * 1e6)
+    await new_task(loop, "new", parent="whole", is_submodel=True, inserted_us=later_us)
+
+    async with working(loop):
+        await ended(loop, "whole")
+
+    assert (await loop.tasks.load("old")).body.removing
+    assert not (await loop.tasks.load("new")).body.removing

@@ -8,12 +8,13 @@ from typing_extensions import override
 
 from odm_gateway.adapters.simulated_engine import SimulatedEngine
 from odm_gateway.domain.identity import task_key
-from odm_gateway.domain.tasks import Status, Task, ended, removed
-from odm_gateway.loops import TaskLoop
+from odm_gateway.domain.tasks import Status, Task, ended, removed, restarted
+from odm_gateway.loops import TASKS, TaskLoop
 from odm_gateway.ports import Job
 from odm_gateway.retention import Retention
 from shared.messaging.relay import OutboxRelay
 from shared.platform import Platform
+from shared.state import Collection, Document
 from tests.support.gateway import GatewayClient, running_gateway
 from tests.support.gateway_process import task_loop
 
@@ -157,3 +158,25 @@ async def test_a_running_gateway_removes_what_is_over_by_itself(tmp_path: Path) 
         while await client.get("/task/list"):
             pass
         assert await client.get(f"/task/{uuid}/info") == {"error": f"{uuid} not found"}
+
+
+async def test_a_task_that_is_restarted_while_its_removal_is_decided_stays(platform: Platform) -> None:
+    loop = await loop_of(platform)
+    key = await finished_task(loop, "old")
+    other = await finished_task(loop, "other")
+    again = restarted((await loop.tasks.load(key)).body, NOW)
+    assert again is not None
+
+    class Slow(Collection[Task]):
+        """Whose first change comes just too late: somebody restarts the task before it."""
+
+        @override
+        async def update(self, document_id: str, *args: Any, **more: Any) -> Document[Task]:
+            if document_id == key:
+                await super().update(key, lambda _: again)
+            return await super().update(document_id, *args, **more)
+
+    await Retention(Slow(platform.store, TASKS, Task), CLEANUP).remove_expired()
+
+    assert (await loop.tasks.load(key)).body == again
+    assert (await loop.tasks.load(other)).body.removing

@@ -266,3 +266,24 @@ async def test_more_images_than_allowed_fail_the_task(tmp_path: Path) -> None:
         info = await client.finished(await client.new_task())
     words = "3 images uploaded, but this node can only process up to 2."
     assert info["status"] == {"code": 30, "errorMessage": words}
+
+
+@pytest.mark.parametrize("prefix", ["", "W/"])
+async def test_a_download_that_is_known_is_304_also_behind_a_proxy_that_weakens_tags(
+    gateway: GatewayClient, prefix: str
+) -> None:
+    uuid = await gateway.new_task()
+    await gateway.finished(uuid)
+    url = f"/task/{uuid}/download/all.zip"
+    tag = (await gateway.http.head(url)).headers["etag"]
+    for known in (prefix + tag, f'"x", {prefix}{tag}', "*"):
+        answer = await gateway.http.get(url, headers={"If-None-Match": known})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
+
+
+async def test_a_range_of_thousands_of_digits_is_the_whole_file(gateway: GatewayClient) -> None:
+    uuid = await gateway.new_task()
+    await gateway.finished(uuid)
+    url = f"/task/{uuid}/download/all.zip"
+    for span in (f"bytes=0-{'9' * 5000}", f"bytes=-{'9' * 5000}", f"bytes={'9' * 5000}-"):
+        assert (await gateway.http.get(url, headers={"Range": span})).status_code == 200

@@ -2,46 +2,22 @@
 
 import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
-from odm_gateway.adapters.upload_shelf import FULL
+from odm_gateway.adapters.room import FULL
 from tests.support.gateway import running_gateway
-from tests.support.processes import free_port
+from tests.support.gateway_server import GatewayServer
 from tests.support.small_disk import CannotMountError, small_disk
 from tests.support.uploading import BOUNDARY, commit, contents, form, init, part, stored_keys, upload
 
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 MIB = 1 << 20
-
-
-@asynccontextmanager
-async def gateway_process(home: Path) -> AsyncIterator[tuple[psutil.Process, httpx.AsyncClient]]:
-    port = free_port()
-    ours = {"FLIGHTLINE_HOME": str(home), "ODM_GATEWAY_ENGINE": "simulate", "ODM_GATEWAY_PORT": str(port)}
-    command = str(Path(sys.executable).with_name("odm-gateway"))
-    process = await asyncio.create_subprocess_exec(command, env={**os.environ, **ours})
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            async with asyncio.timeout(60):
-                while not await answers(client):
-                    await asyncio.sleep(0.1)
-            yield psutil.Process(process.pid), client
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-async def answers(client: httpx.AsyncClient) -> bool:
-    with suppress(httpx.TransportError):
-        return (await client.get("/info")).is_success
-    return False
 
 
 async def large_form(size_bytes: int, files: int = 1) -> AsyncIterator[bytes]:
@@ -54,25 +30,41 @@ async def large_form(size_bytes: int, files: int = 1) -> AsyncIterator[bytes]:
     yield form()
 
 
-async def peak_bytes(process: psutil.Process, work: asyncio.Task[httpx.Response]) -> int:
+async def peak_bytes(process: psutil.Process, *requests: Coroutine[Any, Any, httpx.Response]) -> int:
+    """Return the most memory that the process has while it answers."""
     peak = 0
+    work = asyncio.ensure_future(asyncio.gather(*requests))
     while not work.done():
         peak = max(peak, process.memory_info().rss)
         await asyncio.sleep(0.02)
-    assert "error" not in work.result().json(), work.result().text
+    assert all("error" not in answer.json() for answer in work.result()), work.result()
     return peak
+
+
+async def begun(client: httpx.AsyncClient) -> str:
+    answer = await client.post("/task/new/init", files={"name": (None, "a")})
+    return f"/task/new/upload/{answer.json()['uuid']}"
 
 
 @pytest.mark.parametrize(("path", "files"), [("/task/new", 1), ("/task/new", 4), ("UPLOAD", 1)])
 async def test_memory_does_not_grow_with_a_file(tmp_path: Path, path: str, files: int) -> None:
-    async with gateway_process(tmp_path / "home") as (process, client):
-        if path == "UPLOAD":
-            begun = await client.post("/task/new/init", files={"name": (None, "a")})
-            path = f"/task/new/upload/{begun.json()['uuid']}"
-        await client.post("/task/new", content=large_form(MIB), headers=FORM)  # whatever is loaded late
-        before = process.memory_info().rss
-        sending = client.post(path, content=large_form(240 * MIB // files, files), headers=FORM)
-        assert await peak_bytes(process, asyncio.ensure_future(sending)) - before < 60 * MIB
+    async with GatewayServer(tmp_path / "home").running() as server:
+        http = server.http
+        path = await begun(http) if path == "UPLOAD" else path
+        await http.post("/task/new", content=large_form(MIB), headers=FORM)  # whatever is loaded late
+        before = server.process.memory_info().rss
+        sending = http.post(path, content=large_form(240 * MIB // files, files), headers=FORM)
+        assert await peak_bytes(server.process, sending) - before < 60 * MIB
+
+
+@pytest.mark.parametrize("at_once", [16, 80])
+async def test_memory_does_not_grow_with_the_number_of_clients(tmp_path: Path, at_once: int) -> None:
+    async with GatewayServer(tmp_path / "home").running() as server:
+        path = await begun(server.http)
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=server.http.base_url, timeout=110, limits=limits) as http:
+            sending = [http.post(path, content=large_form(12 * MIB), headers=FORM) for _ in range(at_once)]
+            assert await peak_bytes(server.process, *sending) < 260 * MIB
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ async def port() -> AsyncIterator[int]:
     ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
      "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1",
      "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1",
-     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1", "no address",
+     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "::ffff:0:127.0.0.1", "fec0::1",
+     "64:ff9b:1::a00:1", "2001::1", "64:ff9b::a00:1", "2002:a00:1::", "2001:db8::1", "no address",
      ""],
 )  # fmt: skip
 def test_addresses_that_are_not_the_internets_are_told(address: str) -> None:
@@ -44,7 +45,11 @@ def test_public_addresses_are_public(address: str) -> None:
     assert is_public(address)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "127.1", "2130706433"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0177.0.0.1", "0x7f.1", "0",
+     "0x7f000001", "127.0.0.1.", "①②⑦.⓪.⓪.①", "127。0。0。1", "[::1%25lo]", "00127.0.0.1"],
+)  # fmt: skip
 async def test_loopback_is_refused_however_it_is_written(port: int, host: str) -> None:
     async with outside_session(allow_private=False) as session:
         with pytest.raises((InvalidInputError, ValueError)):
@@ -57,6 +62,35 @@ async def test_a_redirect_to_an_address_that_is_not_allowed_is_refused(port: int
     ) as session:
         with pytest.raises(InvalidInputError, match="localhost is not a public address"):
             await session.get(f"http://127.0.0.2:{port}/away")
+
+
+async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(port: int) -> None:
+    asked: list[str] = []
+
+    def only_at_first(address: str) -> bool:
+        asked.append(address)
+        return address == "127.0.0.1" and asked.count(address) == 1
+
+    async with (
+        outside_session(allow_private=False, is_allowed=only_at_first) as session,
+        session.get(f"http://localhost:{port}/") as got,
+    ):
+        assert await got.text() == "reached"
+    assert asked.count("127.0.0.1") == 1
+
+
+async def test_a_later_look_at_a_name_is_checked_again(port: int) -> None:
+    asked: list[str] = []
+
+    def only_at_first(address: str) -> bool:
+        asked.append(address)
+        return asked.count(address) == 1
+
+    async with outside_session(allow_private=False, is_allowed=only_at_first) as session:
+        async with session.get(f"http://localhost:{port}/", headers={"Connection": "close"}) as got:
+            assert await got.text() == "reached"
+        with pytest.raises(InvalidInputError, match="localhost is not a public address"):
+            await session.get(f"http://localhost:{port}/")
 
 
 async def test_private_addresses_are_reached_where_an_operator_allows_them(port: int) -> None:

@@ -63,6 +63,40 @@ def of_many_entries(count: int) -> bytes:
     return _repeated(archive({"a.jpg": b""}), count)
 
 
+def lying_within(count: int) -> bytes:
+    """Return an archive of entries whose contents share all their bytes but the headers: quoted overlaps."""
+    files = {f"{number}.jpg": bytes(4 << 20) for number in range(count)}
+    content = bytearray(archive(files, zipfile.ZIP_DEFLATED))
+    place = -1
+    first = struct.unpack_from("<L", content, content.find(b"PK\x01\x02") + 20)[0]
+    while (place := content.find(b"PK\x01\x02", place + 1)) >= 0:
+        start = struct.unpack_from("<L", content, place + 42)[0]
+        size_bytes = first * count - start  # up to the end of the last one
+        struct.pack_into("<L", content, place + 20, max(first, size_bytes))
+    return bytes(content)
+
+
+def expanding(count_mib: int, compression: int) -> bytes:
+    """Return an archive of a file that says that it is small, and unpacks to ``count_mib`` MiB."""
+    target, info = io.BytesIO(), zipfile.ZipInfo("a.tif")
+    info.compress_type = compression
+    with zipfile.ZipFile(target, "w") as bundle, bundle.open(info, "w") as file:
+        for _ in range(count_mib):
+            file.write(bytes(1 << 20))
+    changed = bytearray(target.getvalue())
+    for signature, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        struct.pack_into("<L", changed, changed.find(signature) + offset, 900_000)
+    return bytes(changed)
+
+
+def with_second_damaged(count: int) -> bytes:
+    """Return an archive of which all files but the second half are whole."""
+    content = archive({f"{number:03}.jpg": f"<{number:03}>".encode() for number in range(count)})
+    for number in range(count // 2, count):
+        content = content.replace(f"<{number:03}>".encode(), b"<xxx>", 1)
+    return content
+
+
 def _repeated(content: bytes, count: int) -> bytes:
     start = content.find(b"PK\x01\x02")
     end = content.find(b"PK\x05\x06")

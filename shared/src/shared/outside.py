@@ -41,6 +41,7 @@ async def outside_session(
     read_s: float = 60,
     total_s: float | None = None,
     is_allowed: Callable[[str], bool] | None = None,
+    connections: int = CONNECTIONS_AT_MOST,
 ) -> AsyncIterator[ClientSession]:
     """Open a session for URLs that others chose; a request to a private address is an ``InvalidInputError``.
 
@@ -54,12 +55,13 @@ async def outside_session(
         read_s: How long to wait for the next bytes.
         total_s: How long a whole exchange may take; None: as long as bytes keep coming.
         is_allowed: Which addresses may be reached, where it is not all or the public ones.
+        connections: How many there may be at once; waiting for one counts as waiting for a connection.
     """
     guard = _Guard(is_allowed or (_anything if allow_private else is_public))
     connector = TCPConnector(
         resolver=_CheckedResolver(guard),
         use_dns_cache=False,
-        limit=CONNECTIONS_AT_MOST,
+        limit=connections,
     )
     async with ClientSession(
         connector=connector,
@@ -104,6 +106,8 @@ def is_public(address: str) -> bool:
         return False
     if isinstance(found, ipaddress.IPv4Address) and found in _SHARED:
         return False
+    if isinstance(found, ipaddress.IPv6Address) and found.is_site_local:
+        return False
     return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
 
 
@@ -129,7 +133,7 @@ class _Guard:
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Check hosts that are addresses already: no resolver is asked for them."""
         host = (request.url.host or "").rstrip(".")
-        if _is_address(host):
+        if _is_address(host) or _is_number(host):
             self.allowed(host, [host])
         return await handler(request)
 
@@ -153,6 +157,11 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_number(host: str) -> bool:
+    """Return whether the system may take ``host`` for an address, as it does ``127.1``, before it asks us."""
+    return host.replace(".", "").isdigit()
 
 
 class _CheckedResolver(AbstractResolver):

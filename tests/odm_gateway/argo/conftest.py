@@ -1,4 +1,4 @@
-"""Where the suite runs: on a simulated cluster, or with ``KUBECONFIG`` on a real one."""
+"""Where the suite runs: on a simulated cluster; what takes a ``corner``, on a real one, too."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from odm_gateway.config import EngineKind
 from shared.platform import Platform
 from tests.support.gateway import GatewayClient, running_gateway
 from tests.support.kubernetes.cluster import SimulatedCluster, simulated_cluster, write_kubeconfig
+from tests.support.kubernetes.corner import Corner, open_corner, real_kubeconfig
 
 
 class RunGateway(Protocol):
@@ -29,6 +30,18 @@ HURRIED = {"argo_poll": "100ms", "argo_look_every": "2s"}
 async def cluster(platform: Platform) -> AsyncIterator[SimulatedCluster]:
     async with simulated_cluster(platform.objects) as cluster:
         yield cluster
+
+
+@pytest.fixture(params=["simulated", "real-cluster"])
+async def corner(request: pytest.FixtureRequest, tmp_path: Path, platform: Platform) -> AsyncIterator[Corner]:
+    if request.param == "real-cluster":
+        async with open_corner(real_kubeconfig()) as corner:
+            yield corner
+        return
+    async with simulated_cluster(platform.objects) as cluster:
+        kubeconfig = write_kubeconfig(tmp_path / "kubeconfig-of-corner", simulated=cluster)
+        async with open_corner(kubeconfig) as corner:
+            yield corner
 
 
 @pytest.fixture

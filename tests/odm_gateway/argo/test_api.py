@@ -1,81 +1,16 @@
 """What we rely on in the Kubernetes API, on the simulator and, with ``make test-cluster``, a real one."""
 
-import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from contextlib import aclosing
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from odm_gateway.adapters.argo.clusters import open_clusters
-from odm_gateway.adapters.argo.kubernetes import (
-    WORKFLOWS,
-    AlreadyExistsError,
-    ChangedError,
-    Kubernetes,
-    Manifest,
-)
+from odm_gateway.adapters.argo.kubernetes import WORKFLOWS, AlreadyExistsError, ChangedError
 from shared.errors import PermanentError
-from shared.platform import Platform
-from tests.support.kubernetes.cluster import simulated_cluster, write_kubeconfig
+from tests.support.kubernetes.corner import Corner
 
-REAL = "FLIGHTLINE_TEST_KUBECONFIG"
 MINUTE = timedelta(minutes=1)
 FINALIZER = "flightline.io/recorded"
-
-
-@dataclass(frozen=True)
-class Corner:
-    """A corner of a cluster for one test: workflows that no controller looks at."""
-
-    client: Kubernetes
-    key: str = field(default_factory=lambda: uuid4().hex[:10])
-
-    @property
-    def selector(self) -> str:
-        return f"flightline.io/test={self.key}"
-
-    def name(self, suffix: str) -> str:
-        return f"flightline-test-{self.key}-{suffix}"
-
-    def workflow(self, suffix: str, **metadata: Any) -> Manifest:
-        labels = {"flightline.io/test": self.key, "workflows.argoproj.io/controller-instanceid": self.key}
-        return {
-            "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow",
-            "metadata": {"name": self.name(suffix), "labels": labels, **metadata},
-            "spec": {"workflowTemplateRef": {"name": "flightline-test"}},
-        }  # fmt: skip
-
-    async def make(self, suffix: str, **metadata: Any) -> Manifest:
-        return await self.client.create(WORKFLOWS, self.workflow(suffix, **metadata))
-
-    async def version(self) -> str:
-        return (await self.client.page(WORKFLOWS, selector=self.selector)).version
-
-    async def clean(self) -> None:
-        for item in (await self.client.page(WORKFLOWS, selector=self.selector)).items:
-            await self.client.merge(WORKFLOWS, item["metadata"]["name"], {"metadata": {"finalizers": None}})
-            await self.client.delete(WORKFLOWS, item["metadata"]["name"])
-
-
-@pytest.fixture(params=["simulated", "real"])
-async def corner(request: pytest.FixtureRequest, tmp_path: Path, platform: Platform) -> AsyncIterator[Corner]:
-    async with AsyncExitStack() as stack:
-        if request.param == "real":
-            kubeconfig = Path(os.environ.get(REAL) or "none")
-            if not kubeconfig.is_file():
-                pytest.skip(f"{REAL} names no kubeconfig: not tried on a real cluster")
-        else:
-            cluster = await stack.enter_async_context(simulated_cluster(platform.objects))
-            kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", simulated=cluster)
-        clusters = await stack.enter_async_context(open_clusters([], kubeconfig=kubeconfig, namespace=None))
-        corner = Corner(next(iter(clusters.by_name.values())).kubernetes)
-        stack.push_async_callback(corner.clean)
-        yield corner
 
 
 async def test_what_was_made_can_be_read_changed_and_deleted(corner: Corner) -> None:
@@ -153,10 +88,10 @@ async def test_a_watch_tells_of_metadata_that_changed_since_a_version(corner: Co
 
 async def test_a_watch_tells_nothing_of_others_and_ends_when_its_time_is_over(corner: Corner) -> None:
     version = await corner.version()
-    other = Corner(corner.client)
+    other = Corner(corner.cluster)
     await other.make("a")
     events = corner.client.watch(
-        WORKFLOWS, selector=corner.selector, version=version, last=timedelta(seconds=2)
+        WORKFLOWS, selector=corner.selector, version=version, last=timedelta(seconds=1)
     )
     assert {event.kind async for event in events} <= {"BOOKMARK"}
     await other.clean()

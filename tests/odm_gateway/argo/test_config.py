@@ -5,23 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from odm_gateway.argo_config import weighted
+from odm_gateway.argo_config import Context, context_of
 from odm_gateway.config import EngineKind, Settings
 
 
 @pytest.mark.parametrize(
     ("text", "context"),
     [
-        ("a", ("a", 1)), ("a=2", ("a", 2)), ("a=0.5", ("a", 0.5)), ("arn:aws:eks:eu:1:cluster/x", None),
-        ("user@host", None),
+        ("a", Context("a")), ("a=2", Context("a", 2)), ("a=0.5", Context("a", 0.5)),
+        ("a=2:512", Context("a", 2, 512)), ("arn:aws:eks:eu:1:cluster/x", None), ("user@host", None),
+        ("arn:aws:eks:eu:1:cluster/x=1:64", Context("arn:aws:eks:eu:1:cluster/x", 1, 64)),
     ],
 )  # fmt: skip
-def test_contexts_may_have_a_weight(text: str, context: tuple[str, float] | None) -> None:
-    assert weighted(text) == (context or (text, 1))
+def test_contexts_may_have_a_weight_and_a_size(text: str, context: Context | None) -> None:
+    assert context_of(text) == (context or Context(text))
 
 
-@pytest.mark.parametrize("text", ["a=", "a=x", "a=0", "a=-1", "a=inf", "a=nan", "=2"])
-def test_weights_that_are_none_are_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["a=", "a=x", "a=0", "a=-1", "a=inf", "a=nan", "=2", "a=1:", "a=1:0", "a=1:-4", "a=1:x", "a=:8"]
+)
+def test_weights_and_sizes_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="NAME=WEIGHT"):
         Settings(argo_contexts=(text,))
 

@@ -2,9 +2,6 @@
 
 import asyncio
 import random
-import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -19,34 +16,17 @@ from shared.platform import Platform
 from tests.odm_gateway.test_loops import new_task
 from tests.support.gateway_process import task_loop
 from tests.support.kubernetes.cluster import SimulatedCluster, write_kubeconfig
+from tests.support.kubernetes.gateway_process import nursery
 from tests.support.kubernetes.scenarios import HAPPY, Scenario, failing, out_of_memory, spot_lost
 from tests.support.kubernetes.telling import told_of
 from tests.support.trouble import eventually
 
-ROOT = Path(__file__).parents[3]
+LEASE_S = 4
+"""Nobody wants to wait for what a dead gateway was tidying."""
 OPEN_AT_ONCE = 8
+LONGEST_LIFE_S = 1.5
 SCENARIOS = (HAPPY, Scenario(step_s=0.15), failing(1), out_of_memory(1), spot_lost(2))
 SEED = 20
-
-
-async def one_life(home: Path, kubeconfig: Path, length_s: float | None) -> None:
-    """Run a gateway for so long from the moment that it begins to work, then kill it; None: until told."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.kubernetes.gateway_process", str(home), str(kubeconfig),
-        cwd=ROOT, stdout=PIPE, stderr=DEVNULL,
-    )  # fmt: skip
-    try:
-        assert process.stdout
-        async for line in process.stdout:
-            if line == b"working\n":
-                break
-        drain = asyncio.create_task(process.stdout.read())  # or it would wait for room in the pipe
-        await asyncio.sleep(3600 if length_s is None else length_s)
-        drain.cancel()
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGKILL)
-        await process.wait()
 
 
 async def is_over(loop: TaskLoop, keys: list[str], cluster: SimulatedCluster) -> bool:
@@ -75,16 +55,16 @@ async def test_no_task_is_lost_or_doubled_however_often_the_gateway_is_killed(
     kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", simulated=cluster)
     loop = await task_loop(platform, SimulatedEngine(platform.objects))
     wanted: dict[str, Scenario] = {}
-    for _ in range(kills):
-        is_open = [key for key in wanted if not (await loop.tasks.load(key)).body.status.finished]
-        for _ in range(OPEN_AT_ONCE - len(is_open)):
-            key, scenario = next(new)
-            wanted[await new_task(loop, key)] = scenario
-        await one_life(platform.settings.home, kubeconfig, dice.uniform(0, 1.5))
-    last = asyncio.create_task(one_life(platform.settings.home, kubeconfig, None))
-    await eventually(lambda: is_over(loop, list(wanted), cluster), within_s=100)
-    last.cancel()
-    await asyncio.wait([last])
+    async with nursery(platform.settings.home, kubeconfig, LEASE_S) as gateways:
+        for _ in range(kills):
+            is_open = [key for key in wanted if not (await loop.tasks.load(key)).body.status.finished]
+            for _ in range(OPEN_AT_ONCE - len(is_open)):
+                key, scenario = next(new)
+                wanted[await new_task(loop, key)] = scenario
+            async with gateways.gateway():
+                await asyncio.sleep(dice.uniform(0, LONGEST_LIFE_S))
+        async with gateways.gateway():
+            await eventually(lambda: is_over(loop, list(wanted), cluster), within_s=100)
     for key, scenario in wanted.items():
         task = (await loop.tasks.load(key)).body
         expected = Status.COMPLETED if scenario.runs[-1].exit_code == 0 else Status.FAILED

@@ -32,7 +32,7 @@ def why(*nodes: dict[str, Any], message: str = "", failure: JobFailure | None = 
         ),
         ("pod deleted", "The cluster took the job's node away: pod deleted"),
         (
-            "The node was low on resource: Evicted",
+            "The node was low on resource: memory. Container main was using 9Gi",
             "The cluster took the job's node away: The node was low on",
         ),
         ('CreateContainerConfigError: secret "s3" not found', "A container of the job cannot start: Create"),

@@ -11,6 +11,7 @@ import pytest
 from odm_gateway.adapters.argo.reflector import WATCH_RESTARTS, Pace, Reflector
 from tests.support.kubernetes.cluster import SimulatedCluster
 from tests.support.kubernetes.engine import watched_clusters
+from tests.support.kubernetes.server import BOOKMARK_EVERY_S
 from tests.support.trouble import eventually
 
 CALM = Pace(page=7, backoff_at_most=timedelta(seconds=0.1))
@@ -193,3 +194,60 @@ async def test_restarts_are_counted_by_their_reason(tmp_path: Path, cluster: Sim
             return bool(counter._value.get() > before)
 
         await eventually(is_counted)
+
+
+async def test_bookmarks_spare_a_list_where_only_others_changed_for_long(
+    tmp_path: Path, cluster: SimulatedCluster
+) -> None:
+    async with reflecting(tmp_path, cluster) as reflector:
+        gone = WATCH_RESTARTS.labels("simulated", "gone")
+        before = gone._value.get()
+        await eventually(lambda: _is_watched(cluster))
+        cluster.api.storage.compact()
+        await asyncio.sleep(3 * BOOKMARK_EVERY_S)
+        with reflector.changes("w") as changed:
+            await cluster.api.end_watches()
+            make(cluster, "w")
+            async with asyncio.timeout(15):
+                await changed.wait()
+        assert gone._value.get() == before
+
+
+async def _is_watched(cluster: SimulatedCluster) -> bool:
+    return cluster.api.is_watched
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+async def test_a_list_that_is_refused_is_tried_again(
+    tmp_path: Path, cluster: SimulatedCluster, code: int
+) -> None:
+    make(cluster, "w")
+    cluster.api.faults.refuse_next = [code] * 5
+    async with reflecting(tmp_path, cluster) as reflector:
+        await knows(reflector, 1)
+        assert reflector.is_fresh
+
+
+async def test_an_expired_token_is_out_of_reach_until_it_is_renewed(
+    tmp_path: Path, cluster: SimulatedCluster
+) -> None:
+    async with reflecting(tmp_path, cluster) as reflector:
+        token, cluster.api.token = cluster.api.token, "another"
+        cluster.api.cut_watches()
+
+        async def is_stale() -> bool:
+            return not reflector.is_fresh and "does not know the gateway" in str(reflector.trouble)
+
+        await eventually(is_stale)
+        cluster.api.token = token
+        await hears(reflector, "w", lambda: make(cluster, "w"))
+        assert reflector.is_fresh
+
+
+async def test_parts_of_tasks_are_counted_apart(tmp_path: Path, cluster: SimulatedCluster) -> None:
+    make(cluster, "w")
+    cluster.api.storage.merge("workflows", "w", {"metadata": {"labels": {"flightline.io/submodel": "true"}}})
+    make(cluster, "v")
+    async with reflecting(tmp_path, cluster) as reflector:
+        reflector.expect("u", is_submodel=True)
+        assert (reflector.count_open(is_submodel=False), reflector.count_open(is_submodel=True)) == (1, 2)

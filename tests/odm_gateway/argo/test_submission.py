@@ -1,10 +1,18 @@
 """The manifests, without a cluster."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from odm_gateway.adapters.argo.submission import Recipe, claim, is_of, label_value, workflow
+from odm_gateway.adapters.argo.submission import (
+    SUBMODEL_LABEL,
+    Recipe,
+    claim,
+    is_of,
+    label_value,
+    workflow,
+)
 from odm_gateway.domain.sizing import Size
 from shared.events import Option
 from tests.support.kubernetes.controller import PARAMETERS
@@ -48,6 +56,19 @@ def test_a_gpu_is_used_where_there_is_an_image_for_it_and_nobody_minds(
 ) -> None:
     given = parameters(recipe, options=options)
     assert (given["odm-image"], given["gpu"]) == (image, gpu)
+
+
+def test_tasks_with_a_gpu_may_run_by_a_template_of_their_own() -> None:
+    recipe = replace(ON_GPU, gpu_template="odm-gpu")
+    no_gpu = job(options=(Option(name="no-gpu", value=True),))
+    for wanted, template in ((job(), "odm-gpu"), (no_gpu, "odm-standard")):
+        made = workflow(wanted, SIZE, recipe, URI)
+        assert made["spec"]["workflowTemplateRef"] == {"name": template}
+
+
+def test_parts_of_tasks_are_labelled_as_such() -> None:
+    assert workflow(job(is_submodel=True), SIZE, RECIPE, URI)["metadata"]["labels"][SUBMODEL_LABEL] == "true"
+    assert SUBMODEL_LABEL not in workflow(job(), SIZE, RECIPE, URI)["metadata"]["labels"]
 
 
 def test_the_workspace_has_the_jobs_size_and_the_chosen_class() -> None:

@@ -6,8 +6,10 @@ from shared.errors import PermanentError
 FILE, FOLDER, LINK, DEVICE = 0o100644, 0o040755, 0o120777, 0o020666
 
 
-def entry(name: str, size_bytes: int = 10, packed_bytes: int = 10, crc32: int = 1, mode: int = 0) -> Entry:
-    return Entry(name, size_bytes, packed_bytes, crc32, mode)
+def entry(
+    name: str, size_bytes: int = 10, packed_bytes: int = 10, crc32: int = 1, mode: int = 0, start: int = 0
+) -> Entry:
+    return Entry(name, size_bytes, packed_bytes, crc32, mode, start)
 
 
 def test_every_wanted_file_gets_its_bare_name() -> None:
@@ -30,7 +32,10 @@ def test_files_that_cannot_be_called_so_are_told() -> None:
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ([Entry("a", 1, 1, 0, 0, is_encrypted=True)], "encrypted"),
+        ([Entry("a", 1, 1, 0, 0, 0, is_encrypted=True)], "encrypted"),
+        ([Entry("a", 1, 1, 0, 0, 0, method=12)], "packed by method 12"),
+        ([Entry("a", 1, 1, 0, 0, 0, method=14)], "packed by method 14"),
+        ([entry("a", start=0), entry("b", start=39)], "'b' lies within 'a'"),
         ([entry("a", size_bytes=60)] * 2, "more than 100 bytes"),
         ([entry("a", size_bytes=2 << 20, packed_bytes=1000)], "no honest one"),
     ],
@@ -41,4 +46,37 @@ def test_archives_that_do_harm_are_refused(entries: list[Entry], words: str) -> 
 
 
 def test_what_packs_well_is_no_bomb() -> None:
-    check([entry("blank.tif", size_bytes=1_000_000, packed_bytes=1000), entry("a", size_bytes=50)], 2_000_000)
+    check(
+        [entry("blank.tif", size_bytes=1_000_000, packed_bytes=1000), entry("a", size_bytes=50, start=1030)],
+        2_000_000,
+    )
+
+
+def test_a_whole_archive_that_packs_too_well_is_a_bomb() -> None:
+    of_zeros = entry("a.tif", size_bytes=2 << 30, packed_bytes=2 << 21)
+    with pytest.raises(PermanentError, match="no honest one"):
+        check([of_zeros], 1 << 40)
+    photo = entry("b.jpg", size_bytes=1 << 30, packed_bytes=1 << 30, start=1 << 30)
+    check([of_zeros, photo], 1 << 40)
+
+
+def test_names_that_some_file_system_takes_for_one_are_told_apart() -> None:
+    names = ["Höhe.jpg", "Ho\u0308he.jpg", "STRASSE.jpg", "straße.jpg", "HÖHE.JPG"]
+    entries = [entry(name, crc32=number) for number, name in enumerate(names)]
+    found = list(unpacking(entries).names.values())
+    assert found == ["Höhe.jpg", "Höhe_.jpg", "STRASSE.jpg", "STRASSE_.jpg", "Höhe__.jpg"]
+
+
+def test_a_file_that_comes_again_under_the_name_that_it_was_given_counts_once() -> None:
+    entries = [
+        entry("a.jpg", crc32=1),
+        entry("a.jpg", crc32=2),
+        entry("a_.jpg", crc32=2),
+        entry("b/a.jpg", crc32=2),
+    ]
+    assert list(unpacking(entries).names.values()) == ["a.jpg", "a_.jpg"]
+
+
+def test_thousands_of_files_of_one_name_are_named_in_no_time() -> None:
+    plan = unpacking(entry("x" * 100 + ".jpg", crc32=number) for number in range(100_000))
+    assert (len(plan.names), len(plan.skipped)) == (152, 100_000 - 152)

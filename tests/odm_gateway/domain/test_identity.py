@@ -40,8 +40,10 @@ def test_ids_of_tasks_are_uuids_that_clients_could_set() -> None:
     assert is_task_uuid(task_id_of(staged(), []))
 
 
-def test_each_attempt_has_its_own_completion() -> None:
-    assert completion_id("a", 1) == completion_id("a", 1) != completion_id("a", 2)
+def test_each_attempt_has_its_own_completion_and_so_has_a_later_task_of_the_same_id() -> None:
+    first = completion_id("a", 7, 1)
+    assert first == completion_id("a", 7, 1)
+    assert len({first, completion_id("a", 7, 2), completion_id("a", 8, 1)}) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -76,6 +77,20 @@ def test_a_split_job_needs_memory_for_its_parts() -> None:
 
 def test_days_of_work_are_not_put_on_spot_nodes() -> None:
     assert (size(4_999).capacity, size(5_000).capacity) == ("spot", "on-demand")
+
+
+@pytest.mark.parametrize(
+    ("limit", "images", "capacity"), [(0, 1, "on-demand"), (50, 49, "spot"), (50, 50, "on-demand")]
+)
+def test_an_operator_decides_what_is_too_long_for_spot_nodes(limit: int, images: int, capacity: str) -> None:
+    limits = replace(LIMITS, on_demand_from_images=limit)
+    assert size_of(images, 0, (), limits).capacity == capacity
+
+
+def test_a_small_place_cuts_both_limits() -> None:
+    assert LIMITS.within(None) == LIMITS
+    assert LIMITS.within(64).memory_gib == (4, 64)
+    assert LIMITS.within(2).memory_gib == (2, 2)
 
 
 def test_the_deadline_grows_with_the_images_up_to_the_most() -> None:

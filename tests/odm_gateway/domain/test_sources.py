@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from odm_gateway.domain.callers import ANYBODY, Caller
-from odm_gateway.domain.sources import check_readable, check_writable, counts, named_source
+from odm_gateway.domain.choice import Choice
+from odm_gateway.domain.sources import EVERYBODY, Folders, named_source
 from odm_gateway.domain.tasks import Source
 from shared.errors import InvalidInputError
 
@@ -16,10 +17,15 @@ ALL = Source(uri="s3://b/p/")
         ({}, None), ({"zipurl": " ", "readS3Path": 1}, None), ({"zipurl": " s3://b/p "}, Source(uri="s3://b/p")),
         ({"zipurl": "s3://b/z", "readS3Path": "s3://b/r"}, Source(uri="s3://b/z")),
         ({"readS3Path": "s3://b/r", "s3ScanDepth": "1"}, Source(uri="s3://b/r", depth=0)),
+        ({"readS3Path": "s3://b/r"}, Source(uri="s3://b/r", depth=0)),
+        ({"readS3Path": "s3://b/r", "s3ScanDepth": 0, "processingMode": "standard"},
+         Source(uri="s3://b/r", depth=0)),
+        ({"zipurl": "s3://b/p", "excludePaths": ["*.{a,b}", "c/**"]},
+         Source(uri="s3://b/p", excluded=("*.a", "*.b", "c/**"))),
         ({"readS3Path": "s3://b/r", "s3ScanDepth": 10, "excludePaths": "a/, ./b//c ,"},
          Source(uri="s3://b/r", depth=9, excluded=("a", "b/c"))),
         ({"readS3Path": "s3://b/r", "excludePaths": '["x y", "z"]'},
-         Source(uri="s3://b/r", excluded=("x y", "z"))),
+         Source(uri="s3://b/r", depth=0, excluded=("x y", "z"))),
     ],
 )  # fmt: skip
 def test_a_request_names_its_files(fields: dict[str, Any], source: Source | None) -> None:
@@ -29,10 +35,12 @@ def test_a_request_names_its_files(fields: dict[str, Any], source: Source | None
 @pytest.mark.parametrize(
     "more",
     [
-        *({"s3ScanDepth": depth} for depth in ("0", "11x", 101, -1, 1.5, True, [1], "NaN")),
-        *({"excludePaths": paths} for paths in ("[", {"a": 1}, ["/"], [".."], ["a"] * 1001, 5)),
+        *({"s3ScanDepth": depth} for depth in ("11x", 101, -1, 1.5, True, [1], "NaN")),
+        *({"excludePaths": paths} for paths in ("[", {"a": 1}, ["/"], [".."], ["a"] * 101, 5)),
+        *({"excludePaths": [pattern]} for pattern in ("a" * 1001, "{a,b}" * 7, "{" + "a," * 499 + "}")),
+        {"processingMode": "thermal"}, {"useDefaultExcludes": "false"}, {"useDefaultExcludes": False},
     ],
-)
+)  # fmt: skip
 def test_what_makes_no_sense_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError):
         named_source({"zipurl": "s3://b/p", **more})
@@ -49,24 +57,60 @@ def test_what_makes_no_sense_is_refused(more: dict[str, Any]) -> None:
         ("a/1.jpg", Source(uri="x", depth=1), True), ("a/1.jpg", Source(uri="x", excluded=("a",)), False),
         ("ab/1.jpg", Source(uri="x", excluded=("a",)), True),
         ("a/1.jpg", Source(uri="x", excluded=("*/1.*",)), False),
+        ("b/a/1.jpg", Source(uri="x", excluded=("*.jpg",)), False),
+        ("b/a/1.jpg", Source(uri="x", excluded=("a/**",)), False),
+        ("b/a/1.jpg", Source(uri="x", excluded=("b/*.jpg",)), True),
+        ("b/a/1.jpg", Source(uri="x", excluded=("b/**/1.???", "x")), False),
+        ("b/1.jpg", Source(uri="x", excluded=("b/**/1.jpg",)), False),
     ],
 )  # fmt: skip
 def test_some_files_below_a_prefix_count(path: str, source: Source, *, wanted: bool) -> None:
-    assert counts(path, source) is wanted
+    assert Choice(source).counts(path) is wanted
 
 
-def test_files_of_tasks_are_read_by_those_who_see_all() -> None:
-    check_readable("uploads/a", ANYBODY)
-    check_readable("flights/a", Caller("ann"))
-    for prefix in ("uploads/a", "products", "jobs/x"):
-        with pytest.raises(InvalidInputError):
-            check_readable(prefix, Caller("ann"))
+def test_no_pattern_takes_long() -> None:
+    slow = Choice(Source(uri="x", excluded=("**/a" * 100, "*a" * 300 + "b", "?*" * 200 + "b")))
+    assert slow.counts("a/" * 400 + "a" * 200 + ".jpg")
+
+
+ANN = Caller("ann")
+
+
+@pytest.mark.parametrize("prefix", ["uploads/a", "products", "jobs/x", "bob/a", "annex", "flights", ""])
+def test_what_may_be_somebody_elses_is_not_read(prefix: str) -> None:
     with pytest.raises(InvalidInputError):
-        check_readable("", ANYBODY)
+        Folders().check_readable(prefix, ANN)
+
+
+def test_folders_are_read_by_those_to_whom_they_are_granted() -> None:
+    for prefix in ("ann", "ann/a", "staging/flight/1"):
+        Folders().check_readable(prefix, ANN)
+    granted = Folders((("ann", "flights/2026/"), (EVERYBODY, "common")))
+    for prefix in ("flights/2026", "flights/2026/x", "common/a", "ann"):
+        granted.check_readable(prefix, ANN)
+    for prefix, caller in (("flights/2026", Caller("bob")), ("flights", ANN), ("staging/a", ANN)):
+        with pytest.raises(InvalidInputError):
+            granted.check_readable(prefix, caller)
+
+
+def test_those_who_see_all_read_all() -> None:
+    for prefix in ("uploads/a", "bob/a", "products/x"):
+        Folders().check_readable(prefix, ANYBODY)
+    with pytest.raises(InvalidInputError):
+        Folders().check_readable("", ANYBODY)
 
 
 @pytest.mark.parametrize("prefix", ["", "uploads/a", "products", "staging/x", "jobs"])
 def test_nobody_writes_where_ours_lies(prefix: str) -> None:
-    with pytest.raises(InvalidInputError):
-        check_writable(prefix)
-    check_writable("mine/a")
+    for caller in (ANYBODY, ANN, Caller("uploads"), Caller("staging")):
+        with pytest.raises(InvalidInputError):
+            Folders().check_writable(prefix, caller)
+
+
+def test_products_go_to_folders_of_ones_own() -> None:
+    Folders().check_writable("mine/a", ANYBODY)
+    Folders().check_writable("ann/a", ANN)
+    Folders((("ann", "results"),)).check_writable("results/ann", ANN)
+    for prefix in ("bob", "bob/all", "annex/a"):
+        with pytest.raises(InvalidInputError, match="the operator grants"):
+            Folders().check_writable(prefix, ANN)

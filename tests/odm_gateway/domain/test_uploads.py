@@ -62,6 +62,20 @@ def test_files_of_one_request_are_told_apart_by_content_and_by_name_without_its_
     assert [file.name for file in gathered.files] == ["a.jpg", "A_.JPG", "ß", "SS_"]
 
 
+def test_names_that_differ_in_their_unicode_form_are_one_name() -> None:
+    gathered = Gathered()
+    names = ["Höhe.jpg", "Ho\u0308he.JPG", "Höhe_.jpg"]
+    assert all(gathered.add(uploaded(name, name)) for name in names)
+    assert [file.name for file in gathered.files] == ["Höhe.jpg", "Ho\u0308he_.JPG", "Höhe__.jpg"]
+
+
+def test_a_task_has_some_files_and_not_any_number() -> None:
+    Limits(files=2).check_files(2)
+    for count, words in ((0, "Need at least 1 file"), (3, "at most 2 files")):
+        with pytest.raises(InvalidInputError, match=words):
+            Limits(files=2).check_files(count)
+
+
 def test_limits_speak_nodeodms_words() -> None:
     limits = Limits(images=2, total_bytes=10)
     limits.check(2, 10)

@@ -38,7 +38,16 @@ def test_http_urls_are_webhooks(raw: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", ["file:///etc/passwd", "http:///x?secret", "secret", "http://[::1", "//secret/"]
+    "raw",
+    [
+        "file:///etc/passwd",
+        "http:///x?secret",
+        "secret",
+        "http://[::1",
+        "//secret/",
+        "http://a:secret/",
+        "http://a:0/",
+    ],
 )
 def test_what_is_no_http_url_is_refused_and_not_repeated(raw: str) -> None:
     with pytest.raises(InvalidInputError) as caught:

@@ -68,9 +68,9 @@ class ClusterJob:
             process.communicate(timeout=60)
 
     @contextmanager
-    def shipping(self, every_s: float = 0.1) -> Iterator[subprocess.Popen[str]]:
+    def shipping(self, every_s: float = 0.1, linger_s: float = 13) -> Iterator[subprocess.Popen[str]]:
         """Have a sidecar, stopped at the end as Argo stops it."""
-        with self.start("ship", "--every", str(every_s)) as process:
+        with self.start("ship", "--every", str(every_s), "--linger", str(linger_s)) as process:
             try:
                 yield process
             finally:

@@ -43,7 +43,7 @@ async def test_a_half_written_line_waits_for_its_end(job: ClusterJob) -> None:
 async def test_progress_is_told_without_lines_and_only_if_it_is_news(job: ClusterJob) -> None:
     await job.submit()
     (job.odm.folder / "status.json").write_text('{"percent": 12.5, "stage": "opensfm"}')
-    with job.shipping(0.05):
+    with job.shipping(0.05, linger_s=0.5):
         await first_chunk(job)
         await asyncio.sleep(0.5)
     assert [(chunk.percent, chunk.stage, chunk.lines) for chunk in await job.chunks()] == [
@@ -54,7 +54,7 @@ async def test_progress_is_told_without_lines_and_only_if_it_is_news(job: Cluste
 async def test_on_a_sigterm_the_runners_last_words_are_waited_for(job: ClusterJob) -> None:
     await job.submit()
     with job.start("ship", "--every", "60") as ship:
-        await asyncio.sleep(4)
+        await asyncio.sleep(1.5)
         ship.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.5)
         write(job, "last words\n")
@@ -81,7 +81,7 @@ async def test_a_console_cannot_fail_a_job(job: ClusterJob, s3: S3Server) -> Non
     }  # fmt: skip
     away = ClusterJob(job.objects, job.odm, environment)
     with away.start("ship", "--every", "0.1", "--manifest", "jobs/x/job.json") as ship:
-        await asyncio.sleep(4)
+        await asyncio.sleep(2)
         assert ship.poll() is None
         ship.send_signal(signal.SIGTERM)
         ship.communicate(timeout=60)

@@ -50,6 +50,9 @@ def patched(document: Document, operations: list[Document]) -> Document:
                 assert place[last] == operation["value"]
             case "remove":
                 del place[last]
+            case "replace":
+                assert last in place
+                place[last] = operation["value"]
             case "add":
                 assert last not in place
                 place[last] = operation["value"]
@@ -156,15 +159,82 @@ def test_every_pod_has_a_deadline_and_a_bounded_number_of_starts(template: Docum
 
 @pytest.mark.parametrize("start", range(4))
 def test_each_start_of_odm_gets_the_next_rung_of_memory(template: Document, start: int) -> None:
-    text = templates(template)[ODM_STEP]["podSpecPatch"]
-    ladder = re.compile(r"\{\{=\[((?:workflow\.parameters\.mem\d(?:, )?)+)\]\[asInt\(retries\)\]\}\}")
-    text = ladder.sub(lambda found: GIVEN[found.group(1).split(", ")[start].rpartition(".")[2]], text)
-    text = re.sub(r"\{\{workflow\.parameters\.([a-z0-9-]+)\}\}", lambda found: GIVEN[found.group(1)], text)
-    [container] = json.loads(text)["containers"]
+    [container] = rendered(template, start)["podSpecPatch"]["containers"]
     assert container["name"] == "main"
     rung = GIVEN[f"mem{start}"]
     assert container["resources"]["requests"] == {"cpu": GIVEN["cpu"], "memory": rung}
     assert container["resources"]["limits"] == {"memory": rung, "nvidia.com/gpu": "0"}
+
+
+def rendered(document: Document, start: int, **given: str) -> Document:
+    """Return the odm step as Argo sends it to Kubernetes, its ``podSpecPatch`` read as what it patches."""
+    known = {one["name"]: one.get("value", "") for one in document["spec"]["arguments"]["parameters"]}
+    parameters = {**known, **GIVEN, **given}
+    ternary = re.compile(
+        r"\{\{=asInt\(retries\) >= (\d) \? '([a-z-]+)' : workflow\.parameters\.([a-z-]+)\}\}"
+    )
+    ladder = re.compile(r"\{\{=\[((?:workflow\.parameters\.mem\d(?:, )?)+)\]\[asInt\(retries\)\]\}\}")
+
+    def text(value: str) -> str:
+        value = ternary.sub(lambda it: it[2] if start >= int(it[1]) else parameters[it[3]], value)
+        value = ladder.sub(lambda it: parameters[it[1].split(", ")[start].rpartition(".")[2]], value)
+        value = re.sub(r"\{\{workflow\.parameters\.([a-z0-9-]+)\}\}", lambda it: parameters[it[1]], value)
+        assert "{{" not in value, value
+        return value
+
+    def filled(value: Any) -> Any:
+        match value:
+            case str():
+                return text(value)
+            case dict():
+                return {name: filled(one) for name, one in value.items()}
+            case list():
+                return [filled(one) for one in value]
+            case _:
+                return value
+
+    odm: Document = filled(templates(document)[ODM_STEP])
+    odm["podSpecPatch"] = json.loads(odm["podSpecPatch"])
+    return odm
+
+
+def preferred(odm: Document) -> list[str]:
+    [wish] = odm["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    [label] = wish["preference"]["matchExpressions"]
+    assert label["key"] == "karpenter.sh/capacity-type"
+    return list(label["values"])
+
+
+@pytest.mark.parametrize(
+    ("capacity", "kinds"),
+    [("spot", ["spot", "spot", "spot", "on-demand"]), ("on-demand", ["on-demand"] * 4)],
+)
+def test_the_last_start_is_not_on_a_spot_node(capacity: str, kinds: list[str]) -> None:
+    for start, kind in enumerate(kinds):
+        assert preferred(rendered(VARIANTS["standard"], start, capacity=capacity)) == [kind]
+        strict = rendered(VARIANTS["karpenter"], start, capacity=capacity)
+        assert strict["nodeSelector"] == {"karpenter.sh/capacity-type": kind}
+        assert "affinity" not in strict
+
+
+def test_a_job_with_a_gpu_asks_for_one_and_for_a_node_that_has_it() -> None:
+    document = VARIANTS["gpu"]
+    assert document["metadata"]["name"] == "odm-gpu"
+    odm = rendered(document, 0, **{"gpu": "1", "odm-image": "odm:gpu"})
+    [container] = odm["podSpecPatch"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert odm["container"]["image"] == "odm:gpu"
+    assert odm["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    assert odm["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    for step in ("fetch", "publish"):  # they need none, and such nodes are dear
+        assert "nodeSelector" not in templates(document)[step]
+
+
+def test_all_pods_of_a_job_can_be_kept_to_nodes_of_their_own() -> None:
+    spec = VARIANTS["node-pool"]["spec"]
+    assert spec["nodeSelector"] == {"flightline.io/pool": "odm"}
+    [toleration] = spec["tolerations"]
+    assert (toleration["key"], toleration["value"]) == ("flightline.io/pool", "odm")
 
 
 def retried(
@@ -187,6 +257,8 @@ def retried(
         ({"status": "Error", "message": "pod deleted"}, True),
         ({"message": "Pod was terminated in response to imminent node shutdown."}, True),
         ({"message": "The node was low on resource: memory."}, True),
+        ({"code": 137, "message": 'Usage of EmptyDir volume "tmp" exceeds the limit "20Gi".'}, False),
+        ({"code": 137, "message": "Pod ephemeral local storage usage exceeds the total limit"}, False),
         ({"code": 1, "message": "Error (exit code 1)"}, False),
         ({"code": 139, "message": "Error (exit code 139)"}, False),
         ({"code": 3, "message": "Error (exit code 3)"}, False),

@@ -28,6 +28,11 @@ def request(kind: str, *pieces: bytes, ends: bool = True) -> Request:
     return Request({"type": "http", "method": "POST", "headers": [(b"content-type", kind.encode())]}, receive)
 
 
+async def all_of(body: Incoming) -> AsyncIterator[bytes]:
+    while chunk := await body.read():
+        yield chunk
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "fields"),
     [
@@ -94,3 +99,36 @@ async def test_what_is_not_taken_of_a_file_is_skipped() -> None:
     pieces = [body[start : start + 1000] for start in range(0, len(body), 1000)]
     assert (await read_body(request(FORM, *pieces), take=take)).fields == {"name": "x"}
     assert taken == ["a.jpg", "c.jpg"]
+
+
+async def test_a_client_that_sends_hardly_anything_is_given_up() -> None:
+    pieces = [b"x"] * 10_000
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": pieces.pop(), "more_body": True}
+
+    dripping = Incoming(Request({"type": "http", "method": "POST", "headers": []}, receive), silence_s=0.5)
+    with pytest.raises(RefusedError, match="Less than 256 B/s arrived"):
+        _ = [_ async for _ in all_of(dripping)]
+    assert 20 < 10_000 - len(pieces) < 2000
+
+
+async def test_time_that_we_take_ourselves_is_not_the_clients() -> None:
+    quick = Incoming(request(FORM, *[b"x"] * 5), silence_s=0.05)
+    while await quick.read():
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("body", [b"a&" * 1_000_000, b"a=1&" * 1001])
+async def test_forms_have_no_more_fields_than_anybody_sends(body: bytes) -> None:
+    with pytest.raises(RefusedError, match="more than 1000 fields"):
+        await read_body(request("application/x-www-form-urlencoded", body))
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 1_000_000, b'{"a":' * 100_000 + b"1", b"\xff", b'{"a": NaN}', b"9" * 10_000]
+)
+async def test_json_that_nobody_writes_is_refused(body: bytes) -> None:
+    with pytest.raises(RefusedError, match="no JSON"):
+        await read_body(request("application/json", body))

@@ -50,7 +50,12 @@ def busy_process(backends: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="session")
 def limited_process(backends: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    ours = {"ODM_GATEWAY_TOKENS": TOKEN, "ODM_GATEWAY_MAX_IMAGES": "3", "ODM_GATEWAY_SIMULATE_SECONDS": "1"}
+    ours = {
+        "ODM_GATEWAY_TOKENS": TOKEN,
+        "ODM_GATEWAY_MAX_IMAGES": "3",
+        "ODM_GATEWAY_CORES_PER_TASK": "2",
+        "ODM_GATEWAY_SIMULATE_SECONDS": "1",
+    }
     with gateway_running(
         tmp_path_factory.mktemp("limited") / "home", {**ours, **_state(backends)}
     ) as process:
@@ -80,6 +85,6 @@ async def busy(busy_process: Process) -> AsyncIterator[Node]:
 
 @pytest.fixture
 async def limited(limited_process: Process) -> AsyncIterator[Node]:
-    """Give a gateway that wants a token and takes three images at most."""
+    """Give a gateway that wants a token, takes three images at most and gives a task two cores."""
     async with client_of(limited_process, TOKEN) as client:
         yield client

@@ -42,12 +42,12 @@ def zipped(*names: str) -> bytes:
 
 @pytest.mark.parametrize("version", "1234567")
 @pytest.mark.parametrize("variant", "89abAB")
-async def test_s1_6_ids_of_rfc_4122_are_returned_verbatim(node: Node, version: str, variant: str) -> None:
+async def test_s1_6_set_uuid_of_rfc_4122_is_returned_verbatim(node: Node, version: str, variant: str) -> None:
     uuid = f"{uuid4().hex[:8]}-AbCd-{version}000-{variant}000-{uuid4().hex[:12]}"
     assert await node.init(set_uuid=uuid, name="a") == {"uuid": uuid}
 
 
-async def test_s1_6_an_id_of_a_task_is_taken(node: Node) -> None:
+async def test_s1_6_set_uuid_of_a_task_is_refused(node: Node) -> None:
     uuid = str(uuid4())
     await node.init(set_uuid=uuid)
     await node.upload(uuid, photo(0))
@@ -55,7 +55,7 @@ async def test_s1_6_an_id_of_a_task_is_taken(node: Node) -> None:
     assert await node.init(set_uuid=uuid) == {"error": f"Invalid set-uuid: {uuid}"}
 
 
-async def test_s1_6_a_second_init_before_the_commit_overwrites_the_fields(node: Node) -> None:
+async def test_s1_6_init_twice_overwrites_the_fields(node: Node) -> None:
     uuid = str(uuid4())
     await node.init(set_uuid=uuid, name="first")
     await node.upload(uuid, photo(0))
@@ -71,7 +71,7 @@ async def test_s1_6_before_the_commit_there_is_no_task(node: Node) -> None:
     assert {"uuid": uuid} not in await node.get("/task/list")
 
 
-async def test_s1_6_another_file_of_the_same_name_is_kept_beside_it(node: Node) -> None:
+async def test_s1_6_name_collision_keeps_both_files(node: Node) -> None:
     uuid = (await node.init())["uuid"]
     for content in (b"one", b"two", b"three"):
         await node.upload(uuid, ("a.jpg", content))
@@ -79,7 +79,7 @@ async def test_s1_6_another_file_of_the_same_name_is_kept_beside_it(node: Node) 
     assert (await node.ended(uuid))["imagesCount"] == 3
 
 
-async def test_s1_6_the_same_file_again_is_the_same_file(node: Node) -> None:
+async def test_s1_6_name_collision_of_one_and_the_same_file_is_none(node: Node) -> None:
     uuid = (await node.init())["uuid"]
     for _ in range(3):  # NodeODM counts three: whoever repeats an upload pays for it
         assert await node.upload(uuid, photo(0)) == {"success": True}
@@ -94,7 +94,7 @@ async def test_s1_6_reserved_names_are_taken_as_others(node: Node) -> None:
     assert (await node.ended(uuid))["imagesCount"] == 1
 
 
-async def test_s1_6_files_beside_the_images_are_taken(node: Node) -> None:
+async def test_s1_6_content_beside_the_images_is_taken(node: Node) -> None:
     uuid = (await node.init())["uuid"]
     names = ("points.txt", "geo.txt", "image_groups.txt", "align.las", "seed.zip", "other.zip")
     assert await node.upload(uuid, photo(0), *((name, zipped("a")) for name in names)) == {"success": True}
@@ -103,7 +103,7 @@ async def test_s1_6_files_beside_the_images_are_taken(node: Node) -> None:
     assert (info["status"], info["imagesCount"]) == ({"code": 40}, 1)
 
 
-async def test_s1_6_an_image_too_many_is_refused_while_it_is_uploaded(limited: Node) -> None:
+async def test_s1_6_max_images_is_checked_while_they_are_uploaded(limited: Node) -> None:
     uuid = await limited.drafted(3)
     words = "4 images uploaded, but this node can only process up to 3."
     assert await limited.upload(uuid, photo(3)) == {"error": words}
@@ -112,7 +112,7 @@ async def test_s1_6_an_image_too_many_is_refused_while_it_is_uploaded(limited: N
     assert (await limited.ended(uuid))["imagesCount"] == 3
 
 
-async def test_s1_6_too_many_images_of_a_zipurl_fail_the_task(limited: Node) -> None:
+async def test_s1_6_max_images_of_a_zipurl_fail_the_task(limited: Node) -> None:
     prefix = f"mine/{uuid4().hex}"
     for number in range(4):
         uri = await limited.process.store(f"{prefix}/{number}.jpg", b"x")
@@ -127,20 +127,20 @@ async def test_s1_6_commit_does_not_wait_for_the_work(busy: Node) -> None:
         assert await busy.commit(uuid) == {"uuid": uuid}
 
 
-async def test_s1_6_an_archive_of_the_web_is_unpacked_flat(node: Node) -> None:
+async def test_s1_6_zipurl_is_unpacked_flat(node: Node) -> None:
     async with served(zipped("a.jpg", "deep/er/b.jpg", "../c.jpg", "/d.jpg", "notes.md")) as url:
         uuid = (await node.post("/task/new", data={"zipurl": url}))["uuid"]
         info = await node.ended(uuid)
     assert (info["status"], info["imagesCount"]) == ({"code": 40}, 4)
 
 
-async def test_s1_6_a_dead_zipurl_gives_an_id_and_fails_later(node: Node) -> None:
+async def test_s1_6_zipurl_that_is_dead_gives_an_id_and_fails_later(node: Node) -> None:
     answer = await node.post("/task/new", data={"zipurl": "http://127.0.0.1:9/nothing.zip"})
     assert set(answer) == {"uuid"}
     assert (await node.ended(answer["uuid"]))["status"]["code"] == 30
 
 
-async def test_s1_6_private_addresses_are_not_fetched_from(limited: Node) -> None:
+async def test_s1_6_zipurl_of_private_addresses_is_not_fetched(limited: Node) -> None:
     async with served(zipped("a.jpg")) as url:
         answer = await limited.post("/task/new", data={"zipurl": url})
         if "uuid" in answer:
@@ -239,5 +239,5 @@ async def test_s9_a_body_that_stops_half_way_leaves_nothing(node: Node) -> None:
     assert (await node.ended(uuid))["imagesCount"] == 1
 
 
-async def test_s1_6_a_task_that_was_removed_before_its_commit_is_unknown(node: Node) -> None:
+async def test_s1_6_commit_of_what_was_never_begun_is_refused(node: Node) -> None:
     assert await node.commit(UNKNOWN) == {"error": "Invalid uuid (not found)"}

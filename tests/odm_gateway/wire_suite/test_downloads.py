@@ -11,7 +11,7 @@ from tests.odm_gateway.wire_suite.gateways import Node
 from tests.odm_gateway.wire_suite.raw import connected, head
 
 
-async def test_s1_8_the_archive_and_single_assets_are_there(node: Node) -> None:
+async def test_s1_8_assets_are_the_archive_and_single_files(node: Node) -> None:
     uuid = await node.finished()
     for asset in ("all.zip", "orthophoto.tif", "odm_orthophoto/odm_orthophoto.tif", "images.json"):
         answer = await node.http.get(f"/task/{uuid}/download/{asset}")
@@ -31,7 +31,7 @@ async def test_s1_8_headers_say_what_it_is(node: Node, method: str) -> None:
     assert answer.content == (whole.content if method == "GET" else b"")
 
 
-async def test_s1_8_sixteen_ranges_make_the_whole(node: Node) -> None:
+async def test_s1_8_range_by_range_is_the_whole(node: Node) -> None:
     uuid = await node.finished()
     content = os.urandom(16 << 20)
     await node.process.store(f"products/{uuid}/all.zip", content, "application/zip")
@@ -62,7 +62,7 @@ async def test_s1_8_sixteen_ranges_make_the_whole(node: Node) -> None:
         ("bytes=a-b", 200),
     ],
 )
-async def test_s1_8_ranges_are_given_refused_or_ignored(node: Node, span: str, status: int) -> None:
+async def test_s1_8_range_is_given_refused_or_ignored(node: Node, span: str, status: int) -> None:
     uuid = await node.finished()
     answer = await node.http.get(f"/task/{uuid}/download/all.zip", headers={"Range": span})
     assert answer.status_code == status
@@ -70,14 +70,14 @@ async def test_s1_8_ranges_are_given_refused_or_ignored(node: Node, span: str, s
         assert answer.headers["content-range"].startswith("bytes */")
 
 
-async def test_s1_8_nothing_is_redirected_by_default(node: Node) -> None:
+async def test_s1_8_redirects_are_not_made_by_default(node: Node) -> None:
     uuid = await node.finished()
     answer = await node.http.get(f"/task/{uuid}/download/all.zip", follow_redirects=False)
     assert (answer.status_code, answer.history) == (200, [])
 
 
 @pytest.mark.parametrize("asset", ["all.zip", "orthophoto.tif"])
-async def test_s1_8_before_the_end_an_asset_is_not_ready(busy: Node, asset: str) -> None:
+async def test_s1_8_not_done_is_not_ready(busy: Node, asset: str) -> None:
     uuid = await busy.task(1)
     assert await busy.get(f"/task/{uuid}/download/{asset}") == {"error": "Asset not ready"}
 
@@ -93,7 +93,7 @@ async def test_s1_8_before_the_end_an_asset_is_not_ready(busy: Node, asset: str)
         "all.zip/",
     ],
 )
-async def test_s1_8_paths_lead_nowhere_else(node: Node, asset: str) -> None:
+async def test_s1_8_assets_lie_nowhere_else(node: Node, asset: str) -> None:
     uuid = await node.finished()
     async with connected(node.process.port) as raw:
         await raw.send(head("GET", f"/task/{uuid}/download/{asset}"))
@@ -109,7 +109,7 @@ async def test_q23_the_archive_is_had_by_its_url_alone(node: Node) -> None:
     assert "set-cookie" not in answer.headers
 
 
-async def test_s1_8_a_download_that_nobody_reads_does_not_hold_up_others(node: Node) -> None:
+async def test_s1_8_assets_that_nobody_reads_do_not_hold_up_others(node: Node) -> None:
     uuid = await node.finished(name=uuid4().hex)
     await node.process.store(f"products/{uuid}/all.zip", bytes(64 << 20), "application/zip")
     async with connected(node.process.port) as raw:

@@ -62,13 +62,13 @@ async def test_s1_2_task_new_refuses_files_of_another_field(node: Node) -> None:
 @pytest.mark.parametrize(
     "uuid", ["x", UNKNOWN[:-1], UNKNOWN.replace("-4", "-9"), UNKNOWN.replace("-8", "-1")]
 )
-async def test_s1_2_an_id_that_is_no_uuid_is_refused(node: Node, path: str, uuid: str) -> None:
+async def test_s1_2_set_uuid_that_is_no_uuid_is_refused(node: Node, path: str, uuid: str) -> None:
     files = images(photo(0)) if path == "/task/new" else multipart({"name": "a"})
     answer = await node.post(path, files=files, headers={"set-uuid": uuid})
     assert answer == {"error": f"Invalid set-uuid: {uuid}"}
 
 
-async def test_s1_2_wrong_options_are_refused_by_every_way_in(node: Node) -> None:
+async def test_s1_2_option_errors_refuse_every_way_in(node: Node) -> None:
     wanted = {"error": json.dumps([{"name": "dsm", "error": "Cannot convert perhaps to boolean"}]).replace(": ", ":").replace(", ", ",")}  # fmt: skip # noqa: E501
     wrong = multipart({"options": WRONG_OPTION})
     assert await node.post("/task/new", files=[*images(photo(0)), *wrong.items()]) == wanted
@@ -119,7 +119,7 @@ async def test_s1_2_commit_wants_files(node: Node) -> None:
     assert await node.commit(uuid) == {"error": "Need at least 1 file."}
 
 
-async def test_s1_2_the_list_has_all_states_in_order_of_insertion(node: Node) -> None:
+async def test_s1_2_list_has_all_states_in_order_of_insertion(node: Node) -> None:
     before = len(await node.get("/task/list"))
     failed = json.dumps([{"name": "camera-lens", "value": "dual"}])
     made = [await node.task(1), await node.task(1, options=failed), await node.task(1, dateCreated="1")]
@@ -129,7 +129,7 @@ async def test_s1_2_the_list_has_all_states_in_order_of_insertion(node: Node) ->
 
 
 @pytest.mark.parametrize("what", ["info", "output", "download/all.zip", "download/nope"])
-async def test_s1_2_tasks_that_are_unknown_are_not_found(node: Node, what: str) -> None:
+async def test_s1_2_not_found_is_said_of_unknown_tasks(node: Node, what: str) -> None:
     for uuid in (UNKNOWN, "no-uuid", "%20", "a" * 300):
         answer = await node.get(f"/task/{uuid}/{what}")
         assert answer == {"error": f"{uuid.replace('%20', ' ')} not found"}
@@ -147,7 +147,7 @@ async def test_s1_2_output_is_a_list_of_texts(node: Node) -> None:
     assert all(isinstance(line, str) for line in lines)
 
 
-async def test_s1_2_downloads_are_bytes_or_say_why_not(node: Node) -> None:
+async def test_s1_2_download_answers_are_bytes_or_say_why_not(node: Node) -> None:
     uuid = await node.finished()
     assert (await node.http.get(f"/task/{uuid}/download/all.zip")).content[:4] == b"PK\x03\x04"
     assert await node.get(f"/task/{uuid}/download/nope.bin") == {"error": "Invalid asset"}
@@ -156,7 +156,7 @@ async def test_s1_2_downloads_are_bytes_or_say_why_not(node: Node) -> None:
 
 @pytest.mark.parametrize("verb", ["cancel", "remove", "restart"])
 @pytest.mark.parametrize("sent", [{}, {"uuid": ""}, {"id": "a"}])
-async def test_s1_2_changes_want_an_id(node: Node, verb: str, sent: dict[str, str]) -> None:
+async def test_s1_2_changes_without_an_id_are_refused(node: Node, verb: str, sent: dict[str, str]) -> None:
     for kind in ("data", "json"):
         assert await node.post(f"/task/{verb}", **{kind: sent}) == {"error": "uuid param missing."}
 
@@ -198,13 +198,13 @@ async def test_s1_2_auth_info_says_that_there_is_none(node: Node) -> None:
 
 
 @pytest.mark.parametrize("path", ["/auth/login", "/auth/register"])
-async def test_s1_2_nobody_logs_in_where_there_is_no_login(node: Node, path: str) -> None:
+async def test_s1_2_login_and_register_are_not_available(node: Node, path: str) -> None:
     sent = {"username": "a", "password": "b"}
     assert await node.post(path, json=sent) == {"error": "Not available"}
     assert await node.post(path, data=sent) == {"error": "Not available"}
 
 
-async def test_s1_2_there_is_a_page_and_a_description(node: Node) -> None:
+async def test_s1_2_page_and_description_are_there(node: Node) -> None:
     page = await node.http.get("/")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert (await node.get("/swagger.json"))["swagger"] == "2.0"

@@ -51,7 +51,7 @@ async def test_s1_3_engine_and_its_version_fit_webodms_columns(node: Node) -> No
     assert all(0 < len(info[name]) <= 32 for name in ("engine", "engineVersion"))
 
 
-async def test_s1_3_there_is_no_odm_version(node: Node) -> None:
+async def test_s1_3_odm_version_is_gone(node: Node) -> None:
     assert "odmVersion" not in await node.get("/info")
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from odm_gateway.domain.options import OptionTable
+from shared.errors import InvalidInputError
 from tests.odm_gateway.wire_suite.gateways import Node
 
 HIDDEN = {
@@ -34,33 +36,33 @@ def option(name: str, value: Any) -> list[dict[str, Any]]:
     return [{"name": name, "value": value}]
 
 
-async def test_s1_4_each_option_has_exactly_the_five_keys(node: Node) -> None:
+async def test_s1_4_shape_is_exactly_five_keys(node: Node) -> None:
     options = await node.get("/options")
     assert {tuple(sorted(option)) for option in options} == {("domain", "help", "name", "type", "value")}
     assert all(isinstance(option["value"], str) and isinstance(option["help"], str) for option in options)
 
 
-async def test_s1_4_domains_are_texts_and_for_enums_lists(node: Node) -> None:
+async def test_s1_4_domain_is_a_text_and_for_enums_a_list(node: Node) -> None:
     options = await node.get("/options")
     assert all(isinstance(one["domain"], list) == (one["type"] == "enum") for one in options)
     assert all(one["value"] in one["domain"] for one in options if one["type"] == "enum")
 
 
-async def test_s1_4_there_are_the_82_options_of_odm_3_6(node: Node) -> None:
+async def test_s1_4_list_has_the_82_options_of_odm_3_6(node: Node) -> None:
     kinds = Counter(one["type"] for one in await node.get("/options"))
     assert kinds == {"bool": 42, "float": 14, "enum": 11, "int": 11, "string": 4}
 
 
-async def test_s1_4_what_the_node_decides_itself_is_hidden(node: Node) -> None:
+async def test_s1_4_hidden_is_what_the_node_decides_itself(node: Node) -> None:
     assert not HIDDEN & set(await listed(node))
 
 
-async def test_s1_4_metavars_lost_their_brackets(node: Node) -> None:
+async def test_s1_4_domain_has_lost_its_brackets(node: Node) -> None:
     domains = [one["domain"] for one in await node.get("/options") if isinstance(one["domain"], str)]
     assert not any("<positive" in domain or domain.startswith("<") for domain in domains)
 
 
-async def test_s1_4_the_oddities_are_kept(node: Node) -> None:
+async def test_s1_4_oddities_are_kept(node: Node) -> None:
     options = await listed(node)
     assert options["sm-cluster"]["value"] == "None"
     for name in ("rolling-shutter-readout", "split-overlap"):
@@ -74,7 +76,7 @@ async def test_s1_4_help_holds_nothing_that_clients_could_not_fill_in(node: Node
         assert one["help"] % {"default": one["value"], "choices": one["domain"]}
 
 
-async def test_s1_4_options_are_json(node: Node) -> None:
+async def test_s1_4_options_that_are_no_json_are_refused(node: Node) -> None:
     assert isinstance(await taken(node, "[{"), str)
     assert await taken(node, "") == {}
 
@@ -88,13 +90,13 @@ async def test_s1_4_unknown_names_are_dropped(node: Node) -> None:
     assert await taken(node, [*option("no-such-thing", 1), *option("dsm", True)]) == {"dsm": True}
 
 
-async def test_s1_4_of_two_of_a_name_the_first_wins(node: Node) -> None:
+async def test_s1_4_duplicate_names_are_won_by_the_first(node: Node) -> None:
     assert await taken(node, [*option("dem-resolution", 3), *option("dem-resolution", 4)]) == {
         "dem-resolution": 3
     }
 
 
-async def test_s1_4_results_are_in_the_tables_order(node: Node) -> None:
+async def test_s1_4_order_is_the_tables(node: Node) -> None:
     names = list(await listed(node))
     asked = ["dsm", "dtm", "dem-resolution", "feature-quality"]
     found = await taken(node, [*option("dtm", True), *option("feature-quality", "low"), *option("dsm", True)])
@@ -111,7 +113,7 @@ async def test_s1_4_bools_have_six_spellings(node: Node, value: Any, meant: bool
 
 
 @pytest.mark.parametrize(("value", "shown"), [("yes", "yes"), ("", ""), ("True", "True"), (None, "null")])
-async def test_s1_4_other_bools_cannot_be_converted(node: Node, value: Any, shown: str) -> None:
+async def test_s1_4_bools_of_other_spellings_cannot_be_converted(node: Node, value: Any, shown: str) -> None:
     error = json.loads(await taken(node, option("dsm", value)))
     assert error == [{"name": "dsm", "error": f"Cannot convert {shown} to boolean"}]
 
@@ -178,9 +180,48 @@ async def test_s1_4_all_failures_are_told_in_one_error(node: Node) -> None:
     assert all(set(error) == {"name", "error"} for error in errors)
 
 
-async def test_s1_4_each_default_is_a_value_that_may_be_sent(node: Node) -> None:
+async def test_s1_4_list_has_defaults_that_may_be_sent(node: Node) -> None:
     options = await node.get("/options")
     sent = [one for one in options if one["domain"] != "json"]
     found = await taken(node, [{"name": one["name"], "value": one["value"]} for one in sent])
     assert isinstance(found, dict), found
     assert set(found) == {one["name"] for one in sent}
+
+
+@pytest.mark.parametrize(
+    ("kind", "domain", "value", "outside"),
+    [
+        ("int", "negative integer", -3, 1),
+        ("float", "negative float", 0, 0.5),
+        ("float", "integer", 4, 4.5),
+        ("int", "percent", 100, 101),
+        ("int", "integer >= 3", 3, 2),
+        ("float", "float < 1", 0.5, 1),
+        ("float", "float: -1 <= x <= 1", -1, 1.5),
+    ],
+)
+def test_s1_4_domains_of_other_tables_are_understood(
+    kind: str, domain: str, value: float, outside: float
+) -> None:
+    table = table_of(kind, domain)
+    [taken] = table.validated(option("x", value))
+    assert taken.value == value
+    with pytest.raises(InvalidInputError, match="out of range"):
+        table.validated(option("x", outside))
+
+
+def test_s1_4_domains_of_other_tables_that_nobody_knows_are_an_error() -> None:
+    with pytest.raises(InvalidInputError, match="Domain value cannot be handled: prime number"):
+        table_of("int", "prime number").validated(option("x", 3))
+
+
+def table_of(kind: str, domain: str) -> OptionTable:
+    row = {"name": "x", "type": kind, "value": "0", "domain": domain, "help": ""}
+    return OptionTable.parse(json.dumps([row]), host_cores=1)
+
+
+@pytest.mark.parametrize(("asked", "given"), [([], 2), (option("max-concurrency", 64), 2), (option("max-concurrency", 1), 1)])  # fmt: skip # noqa: E501
+async def test_s1_4_max_concurrency_is_capped_and_set_where_absent(
+    limited: Node, asked: list[dict[str, Any]], given: int
+) -> None:
+    assert await taken(limited, asked) == {"max-concurrency": given}

@@ -54,7 +54,7 @@ async def test_s1_7_outputs_that_are_no_json_are_refused(node: Node) -> None:
     assert set(await node.init(outputs="[")) == {"error"}
 
 
-async def test_s1_7_a_webhook_hears_info_and_images(node: Node) -> None:
+async def test_s1_7_webhook_hears_info_and_images(node: Node) -> None:
     async with webhook_receiver() as receiver:
         uuid = await node.task(1, name="told", webhook=f"{receiver.url}/mine")
         [heard] = await receiver.wait(1)
@@ -66,7 +66,7 @@ async def test_s1_7_a_webhook_hears_info_and_images(node: Node) -> None:
     }
 
 
-async def test_s1_7_a_webhook_hears_of_failures_and_of_canceled_work(node: Node, busy: Node) -> None:
+async def test_s1_7_webhook_hears_of_failures_and_of_canceled_work(node: Node, busy: Node) -> None:
     async with webhook_receiver() as receiver:
         failing = '[{"name": "camera-lens", "value": "dual"}]'
         await node.task(1, options=failing, webhook=f"{receiver.url}/failed")
@@ -79,18 +79,18 @@ async def test_s1_7_a_webhook_hears_of_failures_and_of_canceled_work(node: Node,
 
 
 @pytest.mark.parametrize("webhook", ["", "no", "abc"])
-async def test_s1_7_a_webhook_has_more_than_three_letters(node: Node, webhook: str) -> None:
+async def test_s1_7_webhook_has_more_than_three_letters(node: Node, webhook: str) -> None:
     uuid = await node.task(1, webhook=webhook)
     assert (await node.ended(uuid))["status"] == {"code": 40}
 
 
-async def test_s1_7_finished_tasks_say_when_they_go(node: Node) -> None:
+async def test_s1_7_cleanup_is_announced(node: Node) -> None:
     uuid = await node.finished()
     info = await node.http.get(f"/task/{uuid}/info")
     assert info.headers["x-flightline-expires"] == info.json()["expiresAt"]
 
 
-async def test_s1_9_work_that_takes_too_long_is_canceled(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_s1_9_max_runtime_cancels(tmp_path_factory: pytest.TempPathFactory) -> None:
     ours = {"ODM_GATEWAY_SIMULATE_SECONDS": "600", "ODM_GATEWAY_MAX_RUNTIME": "1s"}
     with gateway_running(tmp_path_factory.mktemp("overdue") / "home", ours) as process:
         async with client_of(process) as node:
@@ -101,7 +101,7 @@ async def test_s1_9_work_that_takes_too_long_is_canceled(tmp_path_factory: pytes
     assert lines[-1].startswith("Task timed out after ")
 
 
-async def test_s1_9_the_nodes_limits_are_settings(limited: Node) -> None:
+async def test_s1_9_limits_are_settings(limited: Node) -> None:
     info = await limited.get("/info")
     assert (info["maxImages"], info["maxParallelTasks"]) == (3, 1)
 

@@ -29,16 +29,16 @@ async def test_s1_5_uuid_keeps_its_letter_case(node: Node) -> None:
     assert {"uuid": uuid} in await node.get("/task/list")
 
 
-async def test_s1_5_a_given_name_is_kept(node: Node) -> None:
+async def test_s1_5_name_is_kept(node: Node) -> None:
     assert (await node.info(await node.task(1, name="Feld: 3 / Höhe 4")))["name"] == "Feld: 3 / Höhe 4"
 
 
-async def test_s1_5_an_empty_name_becomes_the_time(node: Node) -> None:
+async def test_s1_5_name_that_is_empty_becomes_the_time(node: Node) -> None:
     name = (await node.info(await node.task(1, name="")))["name"]
     assert re.fullmatch(r"Task of \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", name)
 
 
-async def test_s1_5_without_a_name_there_is_no_such_field(node: Node) -> None:
+async def test_s1_5_name_is_absent_where_none_was_sent(node: Node) -> None:
     assert "name" not in await node.info(await node.task(1))
 
 
@@ -52,12 +52,12 @@ async def test_s1_5_date_created_is_now_in_milliseconds(node: Node) -> None:
     ("given", "read"),
     [("1700000000123", 1700000000123), ("1700000000123.9", 1700000000123), ("12abc", 12), ("1e999", 1)],
 )
-async def test_s1_5_a_given_date_counts(node: Node, given: str, read: int) -> None:
+async def test_s1_5_date_created_may_be_given(node: Node, given: str, read: int) -> None:
     assert (await node.info(await node.task(1, dateCreated=given)))["dateCreated"] == read
 
 
 @pytest.mark.parametrize("given", ["yesterday", "", "NaN", "9" * 400])
-async def test_s1_5_a_date_that_is_none_is_now(node: Node, given: str) -> None:
+async def test_s1_5_date_created_that_is_none_is_now(node: Node, given: str) -> None:
     created = (await node.info(await node.task(1, dateCreated=given)))["dateCreated"]
     assert abs(created / 1000 - time.time()) < 60
 
@@ -87,7 +87,7 @@ async def test_s1_5_processing_time_is_minus_one_after_a_cancel(node: Node) -> N
     assert (await node.info(uuid))["processingTime"] == -1
 
 
-async def test_s1_5_a_status_has_a_message_only_after_a_failure(node: Node) -> None:
+async def test_s1_5_status_has_a_message_only_after_a_failure(node: Node) -> None:
     uuids = [await node.finished(), await failed(node)]
     assert [(await node.info(uuid))["status"] for uuid in uuids] == [
         {"code": 40},
@@ -106,7 +106,7 @@ async def test_s1_5_options_are_typed_and_completed(node: Node) -> None:
     }  # fmt: skip
 
 
-async def test_s1_5_without_options_the_list_is_empty(node: Node) -> None:
+async def test_s1_5_options_are_never_null(node: Node) -> None:
     assert (await node.info(await node.task(1, skipPostProcessing="true")))["options"] == []
 
 
@@ -193,7 +193,7 @@ async def test_s1_5_lines_are_trimmed_and_belong_to_one_run(node: Node) -> None:
     assert len(await node.get(f"/task/{uuid}/output")) == len(lines)
 
 
-async def test_s1_5_all_five_codes_are_seen_and_no_other(node: Node, busy: Node) -> None:
+async def test_s1_5_codes_are_nodeodms(node: Node, busy: Node) -> None:
     canceled = await busy.task(1)
     codes = {(await busy.info(canceled))["status"]["code"]}
     await busy.post("/task/cancel", data={"uuid": canceled})
@@ -208,7 +208,7 @@ async def test_s1_5_commit_makes_a_task_that_runs(busy: Node) -> None:
     assert info["status"] == {"code": 20}
 
 
-async def test_s1_5_queued_while_others_run(limited: Node) -> None:
+async def test_s1_5_init_ok_is_20_then_10_while_others_run(limited: Node) -> None:
     made = [await limited.task(1) for _ in range(8)]
     codes: list[int] = []
     async with asyncio.timeout(60):
@@ -221,18 +221,18 @@ async def test_s1_5_queued_while_others_run(limited: Node) -> None:
     assert set(codes) == {10, 20, 40}
 
 
-async def test_s1_5_what_cannot_be_taken_in_fails_and_stays_listed(node: Node) -> None:
+async def test_s1_5_init_error_is_30_and_stays_listed(node: Node) -> None:
     uuid = (await node.post("/task/new", data={"zipurl": "http://127.0.0.1:9/nothing.zip"}))["uuid"]
     info = await node.ended(uuid)
     assert (info["status"]["code"], bool(info["status"]["errorMessage"])) == (30, True)
     assert {"uuid": uuid} in await node.get("/task/list")
 
 
-async def test_s1_5_a_good_end_is_40(node: Node) -> None:
+async def test_s1_5_status_of_a_good_end_is_40(node: Node) -> None:
     assert (await node.info(await node.finished()))["status"] == {"code": 40}
 
 
-async def test_s1_5_a_bad_end_is_30(node: Node) -> None:
+async def test_s1_5_status_of_a_bad_end_is_30(node: Node) -> None:
     assert (await node.info(await failed(node)))["status"]["code"] == 30
 
 
@@ -269,7 +269,7 @@ async def test_s1_5_restart_begins_anew_from_every_end(node: Node) -> None:
         assert info["options"][0] == {"name": "dsm", "value": True}
 
 
-async def test_s1_5_a_restarted_task_is_empty_at_first(busy: Node) -> None:
+async def test_s1_5_restart_leaves_the_task_empty_at_first(busy: Node) -> None:
     uuid = await busy.task(1)
     await busy.post("/task/cancel", data={"uuid": uuid})
     assert await busy.post("/task/restart", data={"uuid": uuid}) == {"success": True}
@@ -278,7 +278,7 @@ async def test_s1_5_a_restarted_task_is_empty_at_first(busy: Node) -> None:
     assert (info["progress"], len(info["output"]) <= 1) == (0, True)
 
 
-async def test_s1_5_times_are_read_as_utc(node: Node) -> None:
+async def test_s1_5_name_tells_the_time_in_utc(node: Node) -> None:
     uuid = await node.finished(name="", dateCreated="0")
     name = (await node.info(uuid))["name"]
     assert datetime.fromisoformat(name.removeprefix("Task of ")).timestamp() == 0

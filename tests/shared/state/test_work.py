@@ -6,8 +6,8 @@ import asyncio
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -145,3 +145,54 @@ async def test_given_a_lease_of_a_living_process_when_started_then_its_work_is_l
         await asyncio.sleep(0.3)
 
     assert done["taken"] == 0
+
+
+async def test_given_a_bug_in_the_work_on_one_document_then_the_others_are_done(
+    jobs: Collection[Job],
+) -> None:
+    for number in range(4):
+        await jobs.insert(str(number), Job())
+    queue = queue_of(jobs)
+
+    async def work(document: Document[Job]) -> None:
+        if document.id in "01":
+            raise ZeroDivisionError
+        await jobs.update(document.id, lambda _: Change(Job(state="done"), release=True), owner=queue.owner)
+
+    running = asyncio.create_task(queue.run(work))
+    await all_done(jobs, 2)
+
+    assert not running.done()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_given_free_slots_when_the_next_is_chosen_then_those_before_it_count_as_in_hand(
+    jobs: Collection[Job],
+) -> None:
+    counts, in_hand = [], 0
+
+    async def waiting() -> Sequence[Where]:
+        await jobs.count({})
+        counts.append(in_hand)
+        return [NEW]
+
+    @contextmanager
+    def counted(_: Document[Job]) -> Iterator[None]:
+        nonlocal in_hand
+        in_hand += 1
+        try:
+            yield
+        finally:
+            in_hand -= 1
+
+    queue = WorkQueue(jobs, waiting, Order(), "me", LONG, at_once=3, left_behind=NEW, in_hand=counted)
+    for number in range(3):
+        await jobs.insert(str(number), Job())
+    async with working(queue, Counter()):
+        await all_done(jobs, 3)
+
+    assert counts[0] == 0
+    assert counts[1] == 1
+    assert in_hand == 0

@@ -149,8 +149,7 @@ class Life:
             await self._publish(manifest)
 
     async def _fetch(self, parameters: dict[str, str]) -> Json:
-        if self.scenario.stays_pending:
-            await self._wait_for_ever("fetch", "Pending", self.scenario.stays_pending)
+        await self._stay_pending("fetch", "fetch")
         await self._node("fetch", "Running")
         if self.scenario.fetch_fails:
             await self._node("fetch", "Failed", self.scenario.fetch_fails, exit_code=1)
@@ -166,6 +165,7 @@ class Life:
             given = self.controller.memory.setdefault(self.name, [])
             given.append(parameters[f"mem{min(number, 3)}"])
             step = f"odm({number})"
+            await self._stay_pending("odm", step)
             await self._node(step, "Running")
             await self._chunks(run, number)
             if self.scenario.hangs:
@@ -198,7 +198,12 @@ class Life:
         await self._put("failure.json", failure)
 
     async def _publish(self, manifest: Json) -> None:
+        await self._stay_pending("publish", "publish")
         await self._node("publish", "Running")
+        if self.scenario.publish_fails:
+            await self._node("publish", "Failed", self.scenario.publish_fails, exit_code=2)
+            self._write("Failed", "child 'publish' failed")
+            raise EndedError
         assets = ["all.zip", "odm_orthophoto/odm_orthophoto.tif"]
         stored = assets[:1] if self.scenario.result == "incomplete" else assets
         for asset in stored:
@@ -215,6 +220,10 @@ class Life:
 
     async def _put(self, name: str, content: Json) -> None:
         await self.objects.put(f"jobs/{self.name}/{name}", json.dumps(content).encode())
+
+    async def _stay_pending(self, step: str, node: str) -> None:
+        if self.scenario.stays_pending and self.scenario.pending_step == step:
+            await self._wait_for_ever(node, "Pending", self.scenario.stays_pending)
 
     async def _wait_for_ever(self, step: str, phase: str, message: str) -> None:
         await self._node(step, phase, message)

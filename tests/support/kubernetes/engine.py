@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from odm_gateway.adapters.argo.clusters import Clusters, open_clusters
 from odm_gateway.adapters.argo.engine import ArgoEngine
 from odm_gateway.adapters.argo.following import Patience
 from odm_gateway.adapters.argo.reflector import Pace
 from odm_gateway.adapters.argo.submission import Recipe
+from odm_gateway.argo_config import Context
 from odm_gateway.domain.sizing import Limits
 from odm_gateway.ports import Completed, EngineEvent, Failed, Job, Line
 from shared.objects.port import ObjectStore
@@ -27,10 +29,11 @@ PATIENCE = Patience(
     poll_at_most=TICK * 3,
     look=(TICK * 20, TICK * 40),
     backoff_at_most=TICK * 4,
+    away=TICK * 0,
     stuck_after=timedelta(minutes=1),
     result=timedelta(seconds=1),
 )
-PACE = Pace(page=50, backoff_at_most=timedelta(seconds=0.2))
+PACE = Pace(page=50, backoff_at_most=timedelta(seconds=0.2), full=timedelta(seconds=1))
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,17 @@ class Heard:
 
 @asynccontextmanager
 async def watched_clusters(
-    folder: Path, pace: Pace = PACE, **clusters: SimulatedCluster
+    folder: Path, pace: Pace = PACE, *, window: int | None = None, **clusters: SimulatedCluster
 ) -> AsyncIterator[Clusters]:
-    """Open clients of all clusters, with their watches running; names may carry a weight as ``name__2``."""
-    by_name = {name.partition("__")[0]: cluster for name, cluster in clusters.items()}
-    weights = {name.partition("__")[0]: float(name.partition("__")[2] or 1) for name in clusters}
-    kubeconfig = write_kubeconfig(folder / "kubeconfig", **by_name)
+    """Open clients of all clusters, with their watches running.
+
+    Names may carry a weight and the most memory of a task, as ``name__2`` or ``name__2__64``.
+    """
+    contexts = {named: _context(named) for named in clusters}
+    by_name = {contexts[named].name: cluster for named, cluster in clusters.items()}
+    kubeconfig = write_kubeconfig(folder / f"kubeconfig-{uuid4().hex}", **by_name)
     async with open_clusters(
-        list(weights.items()), kubeconfig=kubeconfig, namespace=None, pace=pace
+        list(contexts.values()), kubeconfig=kubeconfig, namespace=None, window=window, pace=pace
     ) as opened:
         watching = [asyncio.create_task(cluster.reflector.run()) for cluster in opened.by_name.values()]
         try:
@@ -75,12 +81,22 @@ async def watched_clusters(
             await asyncio.wait(watching)
 
 
+def _context(named: str) -> Context:
+    name, weight, memory = (*named.split("__"), "", "")[:3]
+    return Context(name, float(weight or 1), int(memory) if memory else None)
+
+
 @asynccontextmanager
 async def argo_engine(
-    folder: Path, objects: ObjectStore, patience: Patience = PATIENCE, **clusters: SimulatedCluster
+    folder: Path,
+    objects: ObjectStore,
+    patience: Patience = PATIENCE,
+    *,
+    window: int | None = None,
+    **clusters: SimulatedCluster,
 ) -> AsyncIterator[ArgoEngine]:
     """Run an engine on clusters."""
-    async with watched_clusters(folder, PACE, **clusters) as opened:
+    async with watched_clusters(folder, PACE, window=window, **clusters) as opened:
         yield ArgoEngine(objects, opened, RECIPE, LIMITS, patience)
 
 

@@ -20,9 +20,10 @@ from tests.support.kubernetes.storage import Selector, Storage
 ROOTS = {
     "workflows": ("apis/argoproj.io/v1alpha1", "argoproj.io/v1alpha1", "Workflow"),
     "persistentvolumeclaims": ("api/v1", "v1", "PersistentVolumeClaim"),
+    "workflowtemplates": ("apis/argoproj.io/v1alpha1", "argoproj.io/v1alpha1", "WorkflowTemplate"),
     "pods": ("api/v1", "v1", "Pod"),
 }
-BOOKMARK_EVERY_S = 1.0
+BOOKMARK_EVERY_S = 0.5
 LONGEST_BODY_BYTES = 3 << 20
 
 
@@ -33,6 +34,10 @@ class Faults:
     latency_s: float = 0.0
     refuse_next: list[int] = field(default_factory=list)
     """Codes that the next requests are answered with."""
+    retry_after_s: int | None = None
+    """What those answers say about when to come again."""
+    quota: dict[str, int] = field(default_factory=dict)
+    """How many objects of a kind there may be."""
     lose_answers: int = 0
     """So many of the next writes happen, but the connection breaks before the answer."""
     is_down: bool = False
@@ -92,10 +97,21 @@ class ApiServer:
             ],
         }  # fmt: skip
 
+    @property
+    def is_watched(self) -> bool:
+        """Return whether anybody listens."""
+        return bool(self._watches)
+
     def cut_watches(self) -> None:
         """Break the connection of every watch."""
         for request in list(self._watches.values()):
             _abort(request)
+
+    async def end_watches(self) -> None:
+        """Break the connection of every watch, and return once they are over."""
+        self.cut_watches()
+        while self._watches:
+            await asyncio.sleep(0.01)
 
     def end_watches_as_gone(self) -> None:
         """Tell every watch that its version is too old."""
@@ -113,9 +129,27 @@ class ApiServer:
             if verb == "list":
                 return web.json_response(self._list(request, plural, selector))
             body = await self._body(request, plural)
+            self._check_quota(plural, body["metadata"].get("name", ""))
+            if request.query.get("dryRun") == "All":
+                return web.json_response(self.storage.dry_run(plural, body), status=201)
             return await self._answer(request, self.storage.create(plural, body), code=201)
         except RefusedError as refused:
-            return web.json_response(refused.status, status=refused.code)
+            return self._refused(refused)
+
+    def _refused(self, refused: RefusedError) -> web.Response:
+        is_busy = refused.code in {429, 503} and self.faults.retry_after_s is not None
+        headers = {"Retry-After": str(self.faults.retry_after_s)} if is_busy else {}
+        return web.json_response(refused.status, status=refused.code, headers=headers)
+
+    def _check_quota(self, plural: str, name: str) -> None:
+        there = sum(kind == plural for kind, _ in self.storage.objects)
+        if there >= self.faults.quota.get(plural, there + 1):
+            raise RefusedError(
+                403,
+                "Forbidden",
+                f'{plural} "{name}" is forbidden: exceeded quota: jobs, requested: count/{plural}=1,'
+                f" used: count/{plural}={there}, limited: count/{plural}={there}",
+            )
 
     async def _single(self, request: web.Request) -> web.StreamResponse:
         plural, name = request.match_info["plural"], request.match_info["name"]
@@ -132,7 +166,7 @@ class ApiServer:
                 return await self._answer(request, self.storage.replace(plural, body))
             return await self._answer(request, self._patched(request, plural, name, body))
         except RefusedError as refused:
-            return web.json_response(refused.status, status=refused.code)
+            return self._refused(refused)
 
     def _patched(self, request: web.Request, plural: str, name: str, body: Json) -> Json:
         if request.content_type != "application/merge-patch+json":

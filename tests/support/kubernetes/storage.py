@@ -75,13 +75,17 @@ class Storage:
 
     def create(self, plural: str, obj: Json) -> Json:
         """Add an object."""
+        return self._write(plural, None, self.dry_run(plural, obj))
+
+    def dry_run(self, plural: str, obj: Json) -> Json:
+        """Return what would be added."""
         obj = copy.deepcopy(obj)
         metadata = obj.setdefault("metadata", {})
         check_metadata(plural, metadata)
         if (plural, metadata["name"]) in self.objects:
             raise RefusedError(409, "AlreadyExists", f'{plural} "{metadata["name"]}" already exists')
         metadata.update(uid=str(uuid4()), creationTimestamp=_now(), generation=1)
-        return self._write(plural, None, obj)
+        return obj
 
     def get(self, plural: str, name: str) -> Json:
         """Return an object."""

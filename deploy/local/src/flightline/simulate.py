@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flightline.simulate_tapis import tapis
 from flightline.simulation.plan import FlightPlan
 
 if TYPE_CHECKING:
     from flightline.simulation.truth import Truth
 
-app = typer.Typer(no_args_is_help=True, help="Make up flights to try things out with.")
+app = typer.Typer(no_args_is_help=True, help="Make up flights, and where they come from, to try things out.")
+app.command()(tapis)
 
 _DEFAULTS = FlightPlan()
 
 
 @app.callback()
 def simulate() -> None:
-    """Make up flights to try things out with."""
+    """Make up flights, and where they come from, to try things out."""
 
 
 @app.command()

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from odm_gateway.domain.sizing import ON_DEMAND_FROM_IMAGES
 from shared.settings import CommaList, Duration
+
+
+class Context(NamedTuple):
+    """A context of the kubeconfig, and what is known of its cluster."""
+
+    name: str
+    weight: float = 1.0
+    memory_gib: int | None = None
+    """Most memory of a task there; None: no less than anywhere."""
 
 
 class ArgoSettings(BaseModel):
@@ -17,8 +28,9 @@ class ArgoSettings(BaseModel):
     argo_contexts: Annotated[
         CommaList,
         Field(
-            description="Contexts of the kubeconfig that tasks run in, as `NAME` or `NAME=WEIGHT` with commas"
-            " between them; a task goes to the emptiest for its weight. None named: the cluster that the"
+            description="Contexts of the kubeconfig that tasks run in, as `NAME`, `NAME=WEIGHT` or"
+            " `NAME=WEIGHT:GIB` with commas between them; a task goes to the emptiest for its weight, of"
+            " those where it may have the GiB of memory that it needs. None named: the cluster that the"
             " gateway runs in, else the current context."
         ),
     ] = ()
@@ -37,6 +49,22 @@ class ArgoSettings(BaseModel):
     argo_gpu_image: Annotated[
         str | None, Field(description="Image of ODM for tasks without `no-gpu`; none: nothing uses a GPU.")
     ] = None
+    argo_gpu_template: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="Name of the WorkflowTemplate for tasks that use a GPU, such as `odm-gpu`; none: that"
+            " of the others.",
+        ),
+    ] = None
+    argo_on_demand_from_images: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Tasks of so many images and more begin on on-demand nodes, others on spot nodes; 0:"
+            " none begins on a spot node.",
+        ),
+    ] = ON_DEMAND_FROM_IMAGES
     argo_storage_class: Annotated[
         str | None, Field(description="Class of the tasks' volumes; none: the cluster's default.")
     ] = None
@@ -49,7 +77,11 @@ class ArgoSettings(BaseModel):
     ] = timedelta(hours=48)
     argo_window: Annotated[
         int,
-        Field(gt=0, description="Tasks that one gateway has in each cluster together; others wait here."),
+        Field(
+            gt=0,
+            description="Tasks that a cluster has together, whichever gateway sent them, and as many"
+            " submodels of theirs; others wait here.",
+        ),
     ] = 300
     argo_poll: Annotated[
         Duration,
@@ -80,7 +112,7 @@ class ArgoSettings(BaseModel):
     @classmethod
     def _weights_are_numbers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
-            weighted(text)
+            context_of(text)
         return value
 
     @model_validator(mode="after")
@@ -97,19 +129,21 @@ class ArgoSettings(BaseModel):
         return self.argo_window * max(1, len(self.argo_contexts))
 
 
-def weighted(text: str) -> tuple[str, float]:
-    """Return the name and weight of a context, ``NAME`` or ``NAME=WEIGHT``.
+def context_of(text: str) -> Context:
+    """Read ``NAME``, ``NAME=WEIGHT`` or ``NAME=WEIGHT:GIB``.
 
     Raises:
-        ValueError: The weight is no number above 0.
+        ValueError: It is neither, or a figure is not above 0.
     """
-    name, equals, weight = text.rpartition("=")
+    name, equals, figures = text.rpartition("=")
     if not equals:
-        return text, 1.0
+        return Context(text)
+    weight, colon, memory = figures.partition(":")
     try:
-        number = float(weight)
+        context = Context(name, float(weight), int(memory) if colon else None)
     except ValueError:
-        number = 0.0
-    if not name or not 0 < number < float("inf"):
-        raise ValueError(f"expected NAME or NAME=WEIGHT with a weight above 0, not {text}")
-    return name, number
+        context = Context("")
+    has_memory = context.memory_gib is None or context.memory_gib > 0
+    if not (context.name and 0 < context.weight < math.inf and has_memory):
+        raise ValueError(f"expected NAME, NAME=WEIGHT or NAME=WEIGHT:GIB with figures above 0, not {text}")
+    return context

@@ -34,12 +34,28 @@ def _shares(value: object) -> object:
     return weights
 
 
+def _folders(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [item.strip().partition("=") for item in value.split(",") if item.strip()]
+    if not all(name and folder for name, _, folder in pairs):
+        raise ValueError("expected NAME=FOLDER,…")
+    return [(name, folder.strip("/")) for name, _, folder in pairs]
+
+
 class EngineKind(StrEnum):
     """Where jobs run."""
 
     LOCAL = "local"
     ARGO = "argo"
     SIMULATE = "simulate"
+
+
+class Downloads(StrEnum):
+    """How clients get products."""
+
+    PROXY = "proxy"
+    REDIRECT = "redirect"
 
 
 class Settings(ServiceSettings, ArgoSettings):
@@ -79,6 +95,13 @@ class Settings(ServiceSettings, ArgoSettings):
         AnyHttpUrl | None,
         Field(description="Where clients reach this API; none: wherever the request was sent to."),
     ] = None
+    downloads: Annotated[
+        Downloads,
+        Field(
+            description="`proxy`: products are read through this API; `redirect`: clients are sent to the S3"
+            " server, which they must be able to reach, with a URL that counts for an hour."
+        ),
+    ] = Downloads.PROXY
     webhook: Annotated[
         SecretStr | None, Field(description="URL that is told of every task's end, beside the task's own.")
     ] = None
@@ -127,6 +150,15 @@ class Settings(ServiceSettings, ArgoSettings):
             description="Weights of token names that wait for the same slots: `NAME=WEIGHT,…`; 1 for others."
         ),
     ] = ()
+    folders: Annotated[
+        tuple[tuple[str, str], ...],
+        NoDecode,
+        BeforeValidator(_folders),
+        Field(
+            description="Folders of the object store that tokens without sight of everything may name beside"
+            " the one of their own name: `NAME=FOLDER,…`; `*` for all names."
+        ),
+    ] = (("*", "staging"),)
     cluster_url: Annotated[
         AnyHttpUrl | None,
         Field(

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -25,10 +24,21 @@ from odm_gateway.ends import told
 from odm_gateway.ports import Engine, Job
 from odm_gateway.retention import delete_objects
 from odm_gateway.running import Ending, Run
-from shared.errors import TransientError
+from shared.errors import PermanentError, TransientError
 from shared.messaging.bus import Bus
 from shared.objects.port import ObjectStore
-from shared.state import Change, Collection, CollectionSpec, Document, Index, LeaseLostError, OneOf, Order
+from shared.state import (
+    Between,
+    Change,
+    Collection,
+    CollectionSpec,
+    Document,
+    Index,
+    LeaseLostError,
+    OneOf,
+    Order,
+    Where,
+)
 from shared.state.lease import hold
 from shared.state.work import WorkQueue
 
@@ -74,12 +84,12 @@ class TaskLoop:
     """How long to wait after each failure of the engine or the object store that may pass."""
     intake: Intake | None = None
     """Takes in what tasks are to process; None: one with its defaults."""
-    _queues: tuple[tuple[Admission, WorkQueue[Task]], ...] = field(init=False)
+    _queues: tuple[WorkQueue[Task], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Give submodels slots of their own: the tasks that hold the others wait for them."""
         admissions = [Admission(self.tasks, is_submodel, self.shares) for is_submodel in (False, True)]
-        self._queues = tuple((admission, self._queue(admission)) for admission in admissions)
+        self._queues = tuple(self._queue(admission) for admission in admissions)
 
     def _queue(self, admission: Admission) -> WorkQueue[Task]:
         return WorkQueue(
@@ -90,25 +100,26 @@ class TaskLoop:
             lease=self.lease,
             at_once=self.at_once,
             left_behind={"status": OPEN_STATUS, "is_submodel": admission.is_submodel},
+            in_hand=lambda document: admission.in_hand(document.body),
         )
 
     def wake(self) -> None:
         """Look for work now instead of at the next poll."""
-        for _, queue in self._queues:
+        for queue in self._queues:
             queue.wake()
 
     async def run(self) -> None:
         """Work on whatever is queued, for ever; first on what dead predecessors on this host left."""
         async with asyncio.TaskGroup() as group:
-            for admission, queue in self._queues:
-                group.create_task(queue.run(partial(self._work, admission)))
+            for queue in self._queues:
+                group.create_task(queue.run(self._work))
 
     async def tidy(self) -> None:
         """Remove what finished tasks left behind, and tasks that nobody wants any more, for ever."""
         while True:
             try:
                 await self.tidy_all()
-            except TransientError as error:
+            except (TransientError, PermanentError) as error:
                 log.warning("tidy.delayed", error=str(error))
             await asyncio.sleep(TIDY_EVERY_S)
 
@@ -117,9 +128,11 @@ class TaskLoop:
         while document := await self.tasks.claim(
             {"untidy": True, "status": _FINISHED}, owner=self.owner, hold=self.lease
         ):
-            with suppress(LeaseLostError):
+            try:
                 async with hold(self.tasks, document.id, owner=self.owner, hold=self.lease):
                     await self._tidy(document)
+            except (TransientError, PermanentError) as error:  # its turn comes again when the lease lapses
+                log.warning("task.not_tidied", task_id=document.body.id, error=str(error))
         await self.tasks.store.purge_expired(TASKS.name, datetime.now(UTC))
 
     async def _tidy(self, document: Document[Task]) -> None:
@@ -140,22 +153,22 @@ class TaskLoop:
 
         await self.tasks.update(document.id, change, owner=self.owner)
 
-    async def _remove_parts(self, parent: str) -> None:
+    async def _remove_parts(self, parent: str, of_attempts_before: datetime | None = None) -> None:
         """Remove what is left of a task's parts: ODM itself removes those that it saw to their end."""
         now, cursor = datetime.now(UTC), None
+        wanted: Where = {"parent": parent}
+        if of_attempts_before:
+            wanted = {**wanted, "inserted_us": Between(high=round(of_attempts_before.timestamp() * 1e6))}
         while True:
-            page = await self.tasks.find({"parent": parent}, order=Order("inserted_us"), after=cursor)
+            page = await self.tasks.find(wanted, order=Order("inserted_us"), after=cursor)
             for part in page.items:
                 await self.tasks.update(part.id, lambda task: told(task, removed(task, now)))
             cursor = page.cursor
             if cursor is None:
                 return
 
-    async def _work(self, admission: Admission, document: Document[Task]) -> None:
-        with (
-            admission.in_hand(document.body),
-            bound_contextvars(task_id=document.body.id, flight_id=flight_id(document.body)),
-        ):
+    async def _work(self, document: Document[Task]) -> None:
+        with bound_contextvars(task_id=document.body.id, flight_id=flight_id(document.body)):
             await self._see_through(document.id)
 
     async def _see_through(self, document_id: str) -> None:
@@ -169,6 +182,8 @@ class TaskLoop:
         if document.body.status.finished:
             return
         try:
+            if document.body.attempt > 1:
+                await self._remove_parts(document_id, of_attempts_before=document.body.created_at)
             ending = await self._run(document).ending()
         except asyncio.CancelledError:
             with suppress(LeaseLostError, TransientError):
@@ -238,6 +253,7 @@ def job_of(task: Task) -> Job:
         image_count=task.image_count,
         total_bytes=task.total_bytes,
         tenant=task.tenant,
+        is_submodel=task.is_submodel,
     )
 
 

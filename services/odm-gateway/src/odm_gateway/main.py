@@ -20,9 +20,10 @@ from odm_gateway.adapters.upload_shelf import Shelf
 from odm_gateway.adapters.uploads import UPLOAD_FILES, UPLOADS, Uploads
 from odm_gateway.adapters.webhooks import open_webhooks
 from odm_gateway.admission import OPEN_STATUS
-from odm_gateway.config import Settings
+from odm_gateway.config import Downloads, Settings
 from odm_gateway.domain.logins import Login, User
 from odm_gateway.domain.options import OptionTable
+from odm_gateway.domain.sources import Folders
 from odm_gateway.domain.tasks import Task
 from odm_gateway.domain.uploads import Draft, Limits, UploadedFile
 from odm_gateway.handlers import start_task, tell_webhooks
@@ -39,6 +40,7 @@ from odm_gateway.wire.cors import Cors
 from odm_gateway.wire.heads import Heads
 from odm_gateway.wire.host import HostFacts
 from odm_gateway.wire.listing import Listing
+from odm_gateway.wire.openapi import described
 from odm_gateway.wire.polls import Polls
 from shared.events import ImagesStaged, TaskCompleted
 from shared.messaging.bus import Bus
@@ -124,6 +126,7 @@ def create_app(
         settings=settings,
         description=PURPOSE,
     )
+    app.openapi_schema = described(app.openapi(), pages.swagger())
     app.add_exception_handler(HTTPException, unknown_path)
     app.add_middleware(Heads)
     app.add_middleware(Cors)
@@ -153,6 +156,7 @@ def _task_loop(
             settings.work_dir or on.settings.home / "work",
             allow_private_urls=settings.allow_private_urls,
             max_archive_bytes=settings.max_archive_bytes,
+            max_images=settings.max_images,
         ),
     )
 
@@ -162,6 +166,7 @@ def _uploads(settings: Settings, on: Platform, tasks: Collection[Task]) -> Uploa
         drafts=Collection(on.store, UPLOADS, Draft),
         files=Collection(on.store, UPLOAD_FILES, UploadedFile),
         shelf=Shelf(tasks, on.objects, Limits(settings.max_images, settings.max_upload_bytes)),
+        folders=Folders(settings.folders),
     )
 
 
@@ -184,6 +189,7 @@ def _node(settings: Settings, on: Platform, table: OptionTable, loop: TaskLoop, 
         public_url=str(settings.public_url) if settings.public_url else None,
         cleanup=settings.cleanup,
         max_open_tasks=settings.max_open_tasks,
+        redirects=settings.downloads is Downloads.REDIRECT,
     )
 
 

@@ -49,6 +49,8 @@ class Node:
     cleanup: timedelta | None = None
     """How long after its end a task is kept; None: for ever."""
     max_open_tasks: int | None = None
+    redirects: bool = False
+    """Downloads are sent to the object store, where it can answer them itself."""
 
     def wake(self) -> None:
         """Have a change of the tasks noticed now instead of at the next look."""
@@ -66,10 +68,17 @@ class Node:
 
     async def _running_task(self, key: str, token: str) -> Caller | None:
         """Return the task that asks for parts of itself, if it still runs."""
-        document = await self.tasks.get(key)
-        if document is None or not is_scoped_token(document.body, token):
+        task = await self._found(key)
+        if task is None or not is_scoped_token(task, token):
             return None
-        return Caller(document.body.tenant, parent=key)
+        return Caller(task.tenant, parent=key)
+
+    async def _found(self, key: str) -> Task | None:
+        try:
+            document = await self.tasks.get(key)
+        except InvalidInputError:  # no document can have this name
+            return None
+        return document.body if document else None
 
     async def check_room(self, caller: Caller) -> None:
         """Let one more task in; several at the same moment may exceed the limit a little.
@@ -91,17 +100,10 @@ class Node:
         Raises:
             RefusedError: There is none.
         """
-        try:
-            document = await self.tasks.get(task_key(uuid))
-        except InvalidInputError:  # no document can have this name
-            document = None
-        if (
-            document is None
-            or document.body.removing
-            or not caller.sees(document.body.tenant, document.body.parent)
-        ):
+        task = await self._found(task_key(uuid))
+        if task is None or task.removing or not caller.sees(task.tenant, task.parent):
             raise RefusedError(f"{uuid} not found")
-        return document.body
+        return task
 
 
 async def node_of(request: Request) -> Node:  # a plain function would be run in a thread

@@ -28,6 +28,8 @@ class Job:
     image_count: int = 0
     total_bytes: int = 0
     tenant: str = ""
+    is_submodel: bool = False
+    """Whether another job waits for it."""
 
 
 @dataclass(frozen=True, slots=True)

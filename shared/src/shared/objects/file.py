@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from shared.errors import InvalidInputError, NotFoundError, PermanentError
+from shared.errors import InvalidInputError, NotFoundError
 from shared.objects import names
 from shared.objects.disk import (
     About,
@@ -26,6 +26,7 @@ from shared.objects.disk import (
     sync_folder,
     write_about,
 )
+from shared.objects.file_parts import FileParts
 from shared.objects.keys import (
     check_key,
     check_metadata,
@@ -34,7 +35,7 @@ from shared.objects.keys import (
     key_to_uri,
     uri_to_key,
 )
-from shared.objects.port import CHUNK_BYTES, ObjectExistsError, StoredObject
+from shared.objects.port import CHUNK_BYTES, NoUrlError, ObjectExistsError, Parts, Shown, StoredObject
 from shared.objects.receive import finished, receive
 from shared.objects.signing import Signer
 from shared.objects.walk import described, walk
@@ -166,15 +167,20 @@ class FileObjects:
         with errors_translated(path):
             await finished(lambda: self._delete(path))
 
-    async def presign(self, key: str, *, expires: timedelta) -> str:
-        """Return a URL that lets anybody read the object until it expires.
+    async def presign(self, key: str, *, expires: timedelta, shown: Shown | None = None) -> str:  # noqa: ARG002
+        """Return a URL that lets anybody read the object until it expires, answered as its server likes.
 
         Raises:
-            PermanentError: No service is known that serves this folder.
+            NoUrlError: No service is known that serves this folder.
         """
         if self._signer is None:
-            raise PermanentError("objects in a folder have no URL: set the base URL and the signing secret")
+            raise NoUrlError("objects in a folder have no URL: set the base URL and the signing secret")
         return self._signer.url(check_key(key), expires)
+
+    @property
+    def parts(self) -> Parts:
+        """Return the way in for objects that arrive in parts."""
+        return FileParts(self._temporary, self._publish, self.stat)
 
     def uri(self, key: str) -> str:
         """Return the object's URI, which events carry."""
@@ -209,6 +215,9 @@ class FileObjects:
         if old is not None:
             names.sidecar_path(path, old).unlink(missing_ok=True)
         return described(key, stat, about)
+
+    def _publish(self, key: str, incoming: Incoming, about: About) -> StoredObject:
+        return self._replace(key, self._path(key), incoming, about)
 
     def _create(self, key: str, path: Path, incoming: Incoming, about: About) -> StoredObject:
         try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from shared.errors import ConflictError
+from shared.errors import ConflictError, PermanentError
 
 CHUNK_BYTES = 1 << 20
 
@@ -26,6 +26,77 @@ class StoredObject:
     content_type: str = "application/octet-stream"
     etag: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a presigned URL is answered."""
+
+    content_disposition: str | None = None
+    """None: without one."""
+    content_type: str | None = None
+    """None: that of the object."""
+    is_head: bool = False
+    """The URL is for HEAD: a signature counts for one method only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stored part of an object that is not whole yet."""
+
+    number: int
+    """From 1."""
+    size_bytes: int
+    sha256: str
+    etag: str = ""
+
+
+class Parts(Protocol):
+    """Objects that arrive in parts, over as many processes as it takes; readers see none that is not whole.
+
+    Whoever begins an upload remembers its name and its parts; one that is forgotten is swept by the store's
+    own rules: a day's silence in a folder, the bucket's lifecycle on S3.
+    """
+
+    async def begin(self, key: str) -> str:
+        """Begin an object and return the name of its upload."""
+
+    async def send(self, key: str, upload: str, number: int, start: int, content: bytes) -> Part:
+        """Store a part, which begins at byte ``start`` of the object; it is on disk when this returns.
+
+        Raises:
+            NotFoundError: There is no such upload any more.
+        """
+
+    async def finish(
+        self,
+        key: str,
+        upload: str,
+        parts: Sequence[Part],
+        *,
+        sha256: str | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> StoredObject:
+        """Make the object of its parts; one that was finished before is returned again.
+
+        Args:
+            key: Its name.
+            upload: The name of the upload.
+            parts: All of them, in order.
+            sha256: Hash of the whole, where somebody saw it pass; without it, the object is read once more.
+            content_type: Media type, kept.
+
+        Raises:
+            NotFoundError: There is no such upload any more, nor the object.
+            ContentError: What is stored is not what was sent.
+        """
+
+    async def abort(self, key: str, upload: str) -> None:
+        """Forget an upload and its parts; there being none is no error."""
+
+
+class NoUrlError(PermanentError):
+    """The objects of this store have no URL."""
 
 
 class ObjectExistsError(ConflictError):
@@ -114,8 +185,21 @@ class ObjectStore(Protocol):
     async def delete(self, key: str) -> None:
         """Delete the object; there being none is no error."""
 
-    async def presign(self, key: str, *, expires: timedelta) -> str:
-        """Return a URL that lets anybody read the object until it expires."""
+    async def presign(self, key: str, *, expires: timedelta, shown: Shown | None = None) -> str:
+        """Return a URL that lets anybody read the object until it expires.
+
+        Args:
+            key: Its name.
+            expires: How long from now.
+            shown: How the answer to a request of the URL is to look, as far as the store has a say in it.
+
+        Raises:
+            NoUrlError: Nobody serves the objects of this store.
+        """
+
+    @property
+    def parts(self) -> Parts:
+        """Return the way in for objects that arrive in parts."""
 
     def uri(self, key: str) -> str:
         """Return the object's URI, which events carry."""

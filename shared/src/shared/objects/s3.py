@@ -31,11 +31,12 @@ from shared.objects.keys import (
     key_to_uri,
     uri_to_key,
 )
-from shared.objects.port import CHUNK_BYTES, ObjectExistsError, StoredObject
+from shared.objects.port import CHUNK_BYTES, ObjectExistsError, Parts, Shown, StoredObject
 from shared.objects.receive import finished, receive
 from shared.objects.s3_body import HashedBody
 from shared.objects.s3_client import Server, s3_client
 from shared.objects.s3_errors import s3_errors, status_of
+from shared.objects.s3_parts import S3Parts
 from shared.objects.s3_upload import (
     PART_BYTES,
     Completing,
@@ -205,13 +206,26 @@ class S3Objects:
         with s3_errors(key), suppress(NotFoundError):
             await self._client.delete_object(**self._target(key))
 
-    async def presign(self, key: str, *, expires: timedelta) -> str:
+    async def presign(self, key: str, *, expires: timedelta, shown: Shown | None = None) -> str:
         """Return a URL that lets anybody read the object until it expires."""
+        shown = shown or Shown()
+        overrides = {
+            "ResponseContentDisposition": shown.content_disposition,
+            "ResponseContentType": shown.content_type,
+        }
+        wanted = {name: value for name, value in overrides.items() if value}
         with s3_errors(key):
             url: str = await self._client.generate_presigned_url(
-                "get_object", Params=self._target(key), ExpiresIn=int(expires.total_seconds())
+                "head_object" if shown.is_head else "get_object",
+                Params=self._target(key) | wanted,
+                ExpiresIn=int(expires.total_seconds()),
             )
         return url
+
+    @property
+    def parts(self) -> Parts:
+        """Return the way in for objects that arrive in parts."""
+        return S3Parts(self._client, self._target, self._require, self.open, self._copy)
 
     def uri(self, key: str) -> str:
         """Return the object's URI, which events carry."""

@@ -22,7 +22,7 @@ from shared.errors import NotFoundError, PermanentError, StorageFullError, Trans
 _NETWORK = (HTTPClientError, ConnectionFailure, IncompleteReadError, ResponseStreamingError)
 _FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "StorageQuotaExceeded"}
 _BUSY = {"RequestTimeout", "SlowDown", "OperationAborted", "ConditionalRequestConflict", "Throttling"}
-_TOO_MANY = 429
+_TOO_MANY, _INSUFFICIENT_STORAGE = 429, 507
 
 
 def code_of(error: ClientError) -> str:
@@ -59,8 +59,8 @@ def _meaning(error: ClientError, where: str) -> Exception:
             f"{where}: the S3 server refused us ({code}); check access key, secret key, region and the"
             " bucket's policy"
         )
-    if code in _FULL:
-        return StorageFullError(f"{where}: the S3 server has no space left ({code})")
+    if code in _FULL or status == _INSUFFICIENT_STORAGE:
+        return StorageFullError(f"{where}: the S3 server has no space left ({code or status})")
     if status >= 500 or status == _TOO_MANY or code in _BUSY:  # noqa: PLR2004 - HTTP
         return TransientError(f"{where}: the S3 server is busy or broken ({code or status})")
     return PermanentError(f"{where}: the S3 server answered: {error}")

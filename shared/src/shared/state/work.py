@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -25,6 +25,10 @@ POLL_S = 1.0
 log = structlog.get_logger(__name__)
 
 
+def _uncounted(_: object) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(slots=True)
 class WorkQueue(Generic[M]):
     """The documents of a collection that wait for work."""
@@ -39,6 +43,8 @@ class WorkQueue(Generic[M]):
     at_once: int
     left_behind: Where
     """Where dead processes may have left leases that nobody has to wait for."""
+    in_hand: Callable[[Document[M]], AbstractContextManager[None]] = _uncounted
+    """Entered with each claimed document before the next one is chosen, and left at the end of its work."""
     _due: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -65,6 +71,10 @@ class WorkQueue(Generic[M]):
                     worker.add_done_callback(lambda _: free.release())
 
     async def _do(self, work: Callable[[Document[M]], Awaitable[None]], document: Document[M]) -> None:
+        with self.in_hand(document):  # the first step of its task: looking for the next one takes longer
+            await self._do_leased(work, document)
+
+    async def _do_leased(self, work: Callable[[Document[M]], Awaitable[None]], document: Document[M]) -> None:
         try:
             async with hold(self.collection, document.id, owner=self.owner, hold=self.lease):
                 await work(document)
@@ -75,6 +85,8 @@ class WorkQueue(Generic[M]):
             await asyncio.sleep(POLL_S)
         except PermanentError:
             log.exception("work.unreadable", document=document.id)
+        except Exception:  # a bug must not end the work on the others; the lease lapses here, too
+            log.exception("work.broken", document=document.id)
 
     async def _claim(self) -> Document[M] | None:
         try:
@@ -92,7 +104,8 @@ class WorkQueue(Generic[M]):
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._due.wait(), POLL_S)
+            async with asyncio.timeout(POLL_S):  # wait_for of Python 3.11 loses a cancellation behind a wake
+                await self._due.wait()
         self._due.clear()
 
     async def _take_over(self) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from odm_gateway.domain.callers import Caller
 from odm_gateway.domain.logins import (
+    PASSES,
     PASSWORD_AT_MOST_CHARACTERS,
     Login,
     Throttle,
@@ -72,7 +73,7 @@ class Accounts:
         self._registrations.count("", now_s)
         salt = secrets.token_bytes(_SALT_BYTES)
         hashed = await self._hash(password, salt)
-        user = User(salt=salt.hex(), password_hash=hashed.hex(), created_at=datetime.now(UTC))
+        user = User(salt=salt.hex(), password_hash=hashed.hex(), passes=PASSES, created_at=datetime.now(UTC))
         try:
             await self.users.insert(name, user)
         except AlreadyExistsError as error:
@@ -119,13 +120,13 @@ class Accounts:
         document = await self.users.get(name) if name else None
         # Without such a user as much work is done, so that the time tells nothing.
         salt = bytes.fromhex(document.body.salt) if document else _NOBODYS_SALT
-        hashed = await self._hash(password, salt)
+        hashed = await self._hash(password, salt, document.body.passes if document else PASSES)
         expected = bytes.fromhex(document.body.password_hash) if document else b""
         return hmac.compare_digest(hashed, expected)
 
-    async def _hash(self, password: str, salt: bytes) -> bytes:
+    async def _hash(self, password: str, salt: bytes, passes: int = PASSES) -> bytes:
         async with self._room_to_hash():
-            return await asyncio.to_thread(password_hash, password, salt)
+            return await asyncio.to_thread(password_hash, password, salt, passes)
 
     @asynccontextmanager
     async def _room_to_hash(self) -> AsyncIterator[None]:

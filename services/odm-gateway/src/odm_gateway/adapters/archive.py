@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import lzma
 import struct
 import zipfile
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, BinaryIO
 
 from odm_gateway.domain import archives
@@ -18,11 +16,11 @@ from odm_gateway.domain.archives import ENTRIES_AT_MOST, Entry, Unpacking
 from shared.errors import PermanentError
 
 CHUNK_BYTES = 1 << 20
-DIRECTORY_AT_MOST_BYTES = 128 << 20
-"""The standard library reads the directory whole."""
+DIRECTORY_AT_MOST_BYTES = 32 << 20
+"""The standard library reads the directory whole, and keeps it twice."""
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError)
-"""What the decompressors raise."""
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
+"""What the decompressor raises."""
 _ENCRYPTED = 0x1
 _END = struct.Struct("<4s4H2LH")
 _END_SIGNATURE = b"PK\x05\x06"
@@ -47,6 +45,11 @@ class Archive:
     def wanted(self) -> list[tuple[str, zipfile.ZipInfo]]:
         """Return the entries to unpack, and under which names."""
         return [(name, self.infos[position]) for position, name in self.plan.names.items()]
+
+    @property
+    def size_bytes(self) -> int:
+        """Return how much there will be."""
+        return sum(info.file_size for _, info in self.wanted())
 
     def close(self) -> None:
         """Close the file."""
@@ -79,16 +82,16 @@ class Archive:
                 entry.close()
 
 
-def open_archive(path: Path, at_most_bytes: int) -> Archive:
+def open_archive(stored: BinaryIO, at_most_bytes: int) -> Archive:
     """Open an archive and check what its directory claims; for a thread, because that reads all of it.
 
     Raises:
         PermanentError: It is no archive, or not safe to unpack.
     """
-    _check_directory(path)
+    _check_directory(stored)
     try:
-        file = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        file = zipfile.ZipFile(stored)
+    except (*_DAMAGE, NotImplementedError, struct.error) as error:
         raise PermanentError(f"The archive cannot be read: {error}") from error
     try:
         infos = tuple(file.infolist())
@@ -110,23 +113,22 @@ def _faults_of(name: str) -> Iterator[None]:
         raise PermanentError(f"{name!r} in the archive is damaged: {error}") from error
 
 
-def _check_directory(path: Path) -> None:
+def _check_directory(file: BinaryIO) -> None:
     """Count the entries of an archive, without keeping any in memory.
 
     Raises:
         PermanentError: There are too many, or it is no archive.
     """
-    with path.open("rb") as file:
-        end, size_bytes = _directory(file)
-        if size_bytes > DIRECTORY_AT_MOST_BYTES or size_bytes > end:
-            raise PermanentError("The archive cannot be read: its directory is too large.")
-        file.seek(end - size_bytes)
-        count = 0
-        while size_bytes > 0:
-            size_bytes -= _skip_entry(file)
-            count += 1
-            if count > ENTRIES_AT_MOST:
-                raise PermanentError(f"The archive has more than {ENTRIES_AT_MOST} entries.")
+    end, size_bytes = _directory(file)
+    if size_bytes > DIRECTORY_AT_MOST_BYTES or size_bytes > end:
+        raise PermanentError("The archive cannot be read: its directory is too large.")
+    file.seek(end - size_bytes)
+    count = 0
+    while size_bytes > 0:
+        size_bytes -= _skip_entry(file)
+        count += 1
+        if count > ENTRIES_AT_MOST:
+            raise PermanentError(f"The archive has more than {ENTRIES_AT_MOST} entries.")
 
 
 def _skip_entry(file: BinaryIO) -> int:
@@ -171,5 +173,7 @@ def _entry(info: zipfile.ZipInfo) -> Entry:
         packed_bytes=info.compress_size,
         crc32=info.CRC,
         mode=info.external_attr >> 16,
+        start=info.header_offset,
+        method=info.compress_type,
         is_encrypted=bool(info.flag_bits & _ENCRYPTED),
     )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from uuid import uuid4
 
 import structlog
 
+from odm_gateway.adapters.room import FULL, room_of
+from odm_gateway.adapters.slots import AT_ONCE, AT_ONCE_ELSEWHERE, Slots
 from odm_gateway.domain.manifest import Manifest, manifest_of
 from odm_gateway.domain.tasks import Task
 from odm_gateway.domain.uploads import Draft, Limits, UploadedFile, file_name
@@ -19,19 +21,24 @@ from shared.errors import InvalidInputError, PermanentError, StorageFullError, T
 from shared.objects.port import ObjectExistsError, ObjectStore
 from shared.state import Collection
 
-FULL = "There is no space left where this node keeps images; make room there, or try again later."
 SUFFIX_AT_MOST_CHARACTERS = 12
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shelf:
     """Keeps files of drafts, and makes tasks of them."""
 
     tasks: Collection[Task]
     objects: ObjectStore
     limits: Limits
+    slots: Slots = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let fewer files be stored together in a store that keeps whole parts of each in memory."""
+        is_here = room_of(self.objects).folder is not None
+        self.slots = Slots(AT_ONCE if is_here else AT_ONCE_ELSEWHERE)
 
     @asynccontextmanager
     async def stored(
@@ -48,12 +55,14 @@ class Shelf:
         Raises:
             InvalidInputError: Its name cannot be used, or it is too much.
             PermanentError: The store is full.
+            TransientError: The store is out of reach, or the content came too slowly while others waited.
         """
         name = file_name(raw_name)
         suffix = PurePosixPath(name).suffix.lower()[:SUFFIX_AT_MOST_CHARACTERS]
         key = f"{draft.prefix}/{uuid4().hex}{suffix}"
         try:
-            stored = await self.objects.put(key, self._limited(content, before_bytes))
+            async with self.slots.one(self._limited(content, before_bytes)) as arriving:
+                stored = await self.objects.put(key, arriving)
         except StorageFullError as error:
             log.warning("upload.full", error=str(error))
             raise PermanentError(FULL) from error
@@ -103,7 +112,7 @@ class Shelf:
         return manifest
 
     async def _limited(self, content: AsyncIterator[bytes], size_bytes: int) -> AsyncIterator[bytes]:
-        async for chunk in content:
+        async for chunk in room_of(self.objects).watched(content):
             size_bytes += len(chunk)
             self.limits.check_bytes(size_bytes)
             yield chunk

@@ -6,14 +6,16 @@ closes the draft first and lists the files then, and whoever repeats it comes to
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from odm_gateway.adapters.upload_shelf import Shelf, now_us, taken
 from odm_gateway.domain.callers import Caller
 from odm_gateway.domain.identity import task_key
 from odm_gateway.domain.manifest import counts_as_image
+from odm_gateway.domain.sources import Folders
 from odm_gateway.domain.tasks import Task
 from odm_gateway.domain.uploads import Draft, DraftState, Limits, UploadedFile, new_draft
 from shared.errors import InvalidInputError, NotFoundError, TransientError
@@ -22,6 +24,8 @@ from shared.state import AlreadyExistsError, Collection, CollectionSpec, Documen
 UPLOADS = CollectionSpec("odm_uploads", (Index(("state", "at_us")),))
 UPLOAD_FILES = CollectionSpec("odm_upload_files", (Index(("upload", "at_us")), Index(("at_us",))))
 PAGE = 1000
+WRITTEN_WITHIN_S = 2.0
+"""From the count of a file to its document; longer means that whoever counted has died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Uploads:
     drafts: Collection[Draft]
     files: Collection[UploadedFile]
     shelf: Shelf
+    folders: Folders = field(default_factory=Folders)
+    """Which folders of the object store callers may name instead of uploading."""
 
     @property
     def limits(self) -> Limits:
@@ -90,13 +96,12 @@ class Uploads:
 
         Raises:
             NotFoundError: There is no such draft, or it is a task already.
-            InvalidInputError: No file was uploaded.
+            InvalidInputError: No file was uploaded, or too many.
         """
         document = await self._owned(uuid, caller)
         if not document.body.is_waiting:
             raise _unknown()
-        if not (await self.files.find({"upload": document.body.upload}, limit=1)).items:
-            raise InvalidInputError("Need at least 1 file.", field="images")
+        self.limits.check_files(await self.files.count({"upload": document.body.upload}))
         return await self.finish(await self.drafts.update(document.id, _committing))
 
     async def finish(self, document: Document[Draft]) -> Task:
@@ -170,8 +175,9 @@ class Uploads:
             return
         try:
             await self._count(draft, file, 1)
-        except InvalidInputError:  # what died half-way may have been counted in
-            await self._recount(draft)
+        except InvalidInputError:
+            if not await self._recounted(draft):
+                raise
             await self._count(draft, file, 1)
 
     async def _take_back(self, draft: Draft, file: UploadedFile) -> None:
@@ -190,13 +196,31 @@ class Uploads:
 
         await self.drafts.update(draft.task_key, change)
 
-    async def _recount(self, draft: Draft) -> None:
-        files = [file async for file in self.files_of(draft.upload)]
-        counted = {
-            "image_count": sum(counts_as_image(file.name) for file in files),
-            "total_bytes": sum(file.size_bytes for file in files),
-        }
-        await self.drafts.update(draft.task_key, lambda old: old.model_copy(update=counted))
+    async def _recounted(self, draft: Draft) -> bool:
+        """Correct the count of what has arrived; return False if it was right.
+
+        What died between its count and its document counts for nothing; what is just being written does.
+        """
+        before = (await self.drafts.load(draft.task_key)).body
+        if await self._arrived(draft) == (before.image_count, before.total_bytes):
+            return False
+        await asyncio.sleep(WRITTEN_WITHIN_S)
+        images, size_bytes = await self._arrived(draft)
+
+        def change(old: Draft) -> Draft | None:
+            is_still = (old.image_count, old.total_bytes) == (before.image_count, before.total_bytes)
+            update = {"image_count": images, "total_bytes": size_bytes}
+            return old.model_copy(update=update) if is_still else None
+
+        await self.drafts.update(draft.task_key, change)
+        return True
+
+    async def _arrived(self, draft: Draft) -> tuple[int, int]:
+        images = size_bytes = 0
+        async for file in self.files_of(draft.upload):
+            images += counts_as_image(file.name)
+            size_bytes += file.size_bytes
+        return images, size_bytes
 
 
 def _begun_again(old: Draft, fresh: Draft) -> Draft:

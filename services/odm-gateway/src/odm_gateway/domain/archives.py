@@ -5,8 +5,10 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
-from odm_gateway.domain.uploads import file_name, next_name
+from odm_gateway.domain.manifest import counts_as_image
+from odm_gateway.domain.uploads import file_name, folded, next_name
 from shared.errors import InvalidInputError, PermanentError
 
 ENTRIES_AT_MOST = 100_000
@@ -15,6 +17,14 @@ BEST_RATIO = 1100
 """Deflate reaches 1032 : 1; whatever claims more was made to do harm."""
 SMALL_BYTES = 1 << 20
 """So little does no harm, whatever it was made of."""
+BEST_RATIO_OF_ALL = 100
+"""Photos hardly shrink, and rasters that are mostly empty are never all of a flight."""
+SMALL_IN_ALL_BYTES = 1 << 30
+
+_METHODS = frozenset({0, 8})
+"""Stored and deflated: others unpack gigabytes of a kilobyte in one call, however little is asked for."""
+_LOCAL_HEADER_BYTES = 30
+"""Before its name and its content; so far, at least, are two entries apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,9 @@ class Entry:
     crc32: int
     mode: int
     """As Unix has it; 0 where the archive was made elsewhere."""
+    start: int
+    """Where it begins in the file."""
+    method: int = 0
     is_encrypted: bool = False
 
 
@@ -39,6 +52,11 @@ class Unpacking:
     skipped: tuple[str, ...]
     """Names of files that cannot be stored."""
 
+    @property
+    def image_count(self) -> int:
+        """Return how many images there will be."""
+        return sum(counts_as_image(name) for name in self.names.values())
+
 
 def check(entries: Iterable[Entry], at_most_bytes: int) -> None:
     """Return if an archive can be unpacked.
@@ -46,19 +64,33 @@ def check(entries: Iterable[Entry], at_most_bytes: int) -> None:
     Raises:
         PermanentError: It is encrypted, too large, or claims the impossible.
     """
-    total_bytes = 0
-    for entry in entries:
-        if entry.is_encrypted:
-            raise PermanentError("The archive is encrypted; send one without a password.")
-        if entry.size_bytes > max(SMALL_BYTES, BEST_RATIO * entry.packed_bytes):
-            raise PermanentError(
-                f"The archive is no honest one: {entry.name!r} claims {entry.size_bytes} bytes."
-            )
-        total_bytes += entry.size_bytes
-        if total_bytes > at_most_bytes:
-            raise PermanentError(
-                f"The archive unpacks to more than {at_most_bytes} bytes, the most that this node takes."
-            )
+    listed = sorted(entries, key=lambda entry: entry.start)
+    for entry in listed:
+        _check_one(entry)
+    size_bytes = sum(entry.size_bytes for entry in listed)
+    if size_bytes > at_most_bytes:
+        raise PermanentError(
+            f"The archive unpacks to more than {at_most_bytes} bytes, the most that this node takes."
+        )
+    for one, other in pairwise(listed):
+        if one.start + _LOCAL_HEADER_BYTES + one.packed_bytes > other.start:
+            raise PermanentError(f"The archive is no honest one: {other.name!r} lies within {one.name!r}.")
+    packed_bytes = sum(entry.packed_bytes for entry in listed)
+    if size_bytes > max(SMALL_IN_ALL_BYTES, BEST_RATIO_OF_ALL * packed_bytes):
+        raise PermanentError(
+            f"The archive is no honest one: {packed_bytes} bytes unpack to {size_bytes} bytes."
+        )
+
+
+def _check_one(entry: Entry) -> None:
+    if entry.is_encrypted:
+        raise PermanentError("The archive is encrypted; send one without a password.")
+    if entry.method not in _METHODS:
+        raise PermanentError(
+            f"{entry.name!r} in the archive is packed by method {entry.method}; store it, or deflate it."
+        )
+    if entry.size_bytes > max(SMALL_BYTES, BEST_RATIO * entry.packed_bytes):
+        raise PermanentError(f"The archive is no honest one: {entry.name!r} claims {entry.size_bytes} bytes.")
 
 
 def unpacking(entries: Iterable[Entry]) -> Unpacking:
@@ -69,27 +101,48 @@ def unpacking(entries: Iterable[Entry]) -> Unpacking:
     """
     names: dict[int, str] = {}
     skipped: list[str] = []
-    there: dict[str, Entry] = {}
+    naming = _Naming()
     for position, entry in enumerate(entries):
         if not _is_wanted(entry):
             continue
         try:
-            name = _free_name(file_name(entry.name), entry, there)
+            name = naming.free_name(entry)
         except InvalidInputError:
             skipped.append(entry.name)
             continue
         if name:
-            there[name.casefold()] = entry
             names[position] = name
     return Unpacking(names, tuple(skipped))
 
 
-def _free_name(name: str, entry: Entry, there: dict[str, Entry]) -> str | None:
-    while known := there.get(name.casefold()):
-        if (known.size_bytes, known.crc32) == (entry.size_bytes, entry.crc32):
+class _Naming:
+    """Names files as uploads are; where thousands share a name, each is found at once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._there: set[tuple[str, int, int]] = set()
+        self._last: dict[str, str] = {}
+        """The longest name so far, by the one it was made from."""
+
+    def free_name(self, entry: Entry) -> str | None:
+        """Return the name of an entry's file, or None for one that is there already.
+
+        Raises:
+            InvalidInputError: No file can be called so.
+        """
+        name = file_name(entry.name)
+        asked = folded(name)
+        same = (asked, entry.size_bytes, entry.crc32)
+        if same in self._there:
             return None
-        name = next_name(name)
-    return name
+        if asked in self._last:
+            name = next_name(self._last[asked])
+        while folded(name) in self._taken:
+            name = next_name(name)
+        self._last[asked] = name
+        self._taken.add(folded(name))
+        self._there |= {same, (folded(name), entry.size_bytes, entry.crc32)}
+        return name
 
 
 def _is_wanted(entry: Entry) -> bool:

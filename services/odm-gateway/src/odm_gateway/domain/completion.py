@@ -43,7 +43,7 @@ def completion(task: Task, outputs: str | None) -> Event[TaskCompleted]:
             version=flight.version if flight else None,
             rerun=flight.rerun if flight else 0,
         ),
-        event_id=completion_id(task.id, task.attempt),
+        event_id=completion_id(task.id, task.inserted_us, task.attempt),
     )
     if flight is None:
         return event

@@ -52,9 +52,9 @@ def workflow_name(task_id: str, attempt: int) -> str:
     return name if attempt == 1 else f"{name}-a{attempt}"
 
 
-def completion_id(task_id: str, attempt: int) -> str:
-    """Name the one ``task-completed`` of an attempt."""
-    return str(uuid5(_NAMESPACE, f"task-completed/{task_id}/{attempt}"))
+def completion_id(task_id: str, inserted_us: int, attempt: int) -> str:
+    """Name the one ``task-completed`` of an attempt; a removed task's id may be another's since."""
+    return str(uuid5(_NAMESPACE, f"task-completed/{task_id}/{inserted_us}/{attempt}"))
 
 
 def is_task_uuid(text: str) -> bool:

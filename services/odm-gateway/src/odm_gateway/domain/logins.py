@@ -14,6 +14,8 @@ from shared.errors import InvalidInputError
 
 PASSWORD_AT_LEAST_CHARACTERS = 8
 PASSWORD_AT_MOST_CHARACTERS = 1000
+PASSES = 3
+"""With 32 MiB, OWASP's least for scrypt."""
 NAMES_AT_MOST = 10_000
 """Names whose failures are remembered; then the oldest is forgotten."""
 
@@ -27,6 +29,8 @@ class User(BaseModel):
 
     salt: str
     password_hash: str
+    passes: int = 1
+    """scrypt's ``p`` when the password was hashed."""
     created_at: AwareDatetime
 
 
@@ -63,10 +67,16 @@ def check_password(password: str) -> None:
         )
 
 
-def password_hash(password: str, salt: bytes) -> bytes:
-    """Return the slow hash of a password (scrypt, RFC 7914): 32 MiB of memory and some 100 ms."""
+def password_hash(password: str, salt: bytes, passes: int = PASSES) -> bytes:
+    """Return the slow hash of a password (scrypt, RFC 7914): 32 MiB of memory and some 100 ms a pass."""
     return hashlib.scrypt(
-        password.encode("utf-8", "surrogatepass"), salt=salt, n=2**15, r=8, p=1, maxmem=64 << 20, dklen=32
+        password.encode("utf-8", "surrogatepass"),
+        salt=salt,
+        n=2**15,
+        r=8,
+        p=passes,
+        maxmem=64 << 20,
+        dklen=32,
     )
 
 

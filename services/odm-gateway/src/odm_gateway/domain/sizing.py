@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Literal
@@ -63,6 +63,14 @@ class Limits:
     cores: int = 64
     disk_gib: int = 1_024
     deadline: timedelta = timedelta(hours=48)
+    on_demand_from_images: int = ON_DEMAND_FROM_IMAGES
+
+    def within(self, memory_gib: int | None) -> Limits:
+        """Return those of a place where a job can have no more than so much memory; None: there is more."""
+        if memory_gib is None:
+            return self
+        least, most = self.memory_gib
+        return replace(self, memory_gib=(min(least, memory_gib), min(most, memory_gib)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ def size_of(image_count: int, total_bytes: int, options: Sequence[Option], limit
         cores=min(limits.cores, math.ceil(memory[0] / GIB_PER_CORE)),
         disk_gib=_disk_gib(images, total_bytes, options, limits),
         deadline=min(limits.deadline, SHORTEST + images * PER_IMAGE),
-        capacity="on-demand" if images >= ON_DEMAND_FROM_IMAGES else "spot",
+        capacity="on-demand" if images >= limits.on_demand_from_images else "spot",
     )
 
 

@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from typing import Any
 
 from odm_gateway.domain import javascript
 from odm_gateway.domain.callers import Caller
-from odm_gateway.domain.images import is_image
-from odm_gateway.domain.manifest import has_role
+from odm_gateway.domain.choice import EXCLUSIONS_AT_MOST, expanded
 from odm_gateway.domain.tasks import Source
 from shared.errors import InvalidInputError
 
 DEEPEST_SCAN = 100
-EXCLUDED_AT_MOST = 1000
+PATTERN_AT_MOST_CHARACTERS = 1000
+EVERYBODY = "*"
+"""Stands for all names where folders are granted."""
 
 _OURS = ("uploads", "products", "jobs")
 """Folders of the object store that hold tasks of everybody …"""
-_NOT_TO_WRITE = (*_OURS, "staging")
-"""… and flights."""
-
-_PRODUCT_FOLDERS = frozenset(
-    {
-        "3d_tiles", "dsm_tiles", "dtm_tiles", "entwine_pointcloud", "mve", "odm_25dmeshing", "odm_dem",
-        "odm_filterpoints", "odm_georeferencing", "odm_georeferencing_25d", "odm_meshing", "odm_orthophoto",
-        "odm_report", "odm_texturing", "odm_texturing_25d", "openmvs", "opensfm", "orthophoto_tiles",
-        "potree_pointcloud", "smvs", "submodels",
-    }
-)  # fmt: skip
-_PRODUCT_FILES = frozenset({"all.zip", "benchmark.txt", "img_list.txt", "task_output.txt"})
-_BESIDE_VIDEOS = (".srt",)
+_FLIGHTS = "staging"
+"""… and those that are nobody's: anybody may have them processed, unless an operator says otherwise."""
 
 
 def named_source(fields: Mapping[str, Any]) -> Source | None:
@@ -40,10 +30,20 @@ def named_source(fields: Mapping[str, Any]) -> Source | None:
     Raises:
         InvalidInputError: What it says about them makes no sense.
     """
-    uri = _text(fields, "zipurl") or _text(fields, "readS3Path")
-    if not uri:
+    if _text(fields, "processingMode") not in ("", "standard"):
+        raise InvalidInputError("processingMode can be standard only.", field="processingMode")
+    if fields.get("useDefaultExcludes") in ("false", False):
+        raise InvalidInputError(
+            "Products of earlier runs are never images: useDefaultExcludes stays true.",
+            field="useDefaultExcludes",
+        )
+    zip_uri, s3_uri = _text(fields, "zipurl"), _text(fields, "readS3Path")
+    if not (zip_uri or s3_uri):
         return None
-    return Source(uri=uri, depth=_depth(fields.get("s3ScanDepth")), excluded=_excluded(fields))
+    depth = _depth(fields.get("s3ScanDepth"))
+    if depth is None and not zip_uri:
+        depth = 0  # ScaleODM's default; a bare prefix in zipurl is ours, and means all below it
+    return Source(uri=zip_uri or s3_uri, depth=depth, excluded=_excluded(fields))
 
 
 def wanted_products(fields: Mapping[str, Any]) -> str | None:
@@ -61,49 +61,54 @@ def is_archive(uri: str) -> bool:
     return uri.lower().endswith(".zip")
 
 
-def check_readable(prefix: str, caller: Caller) -> None:
-    """Return if a caller may have the objects at or below ``prefix`` processed.
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Which folders of the object store callers may name; those who see all tasks may name any.
 
-    Raises:
-        InvalidInputError: They may be somebody else's.
+    Others have the folder of their own name, and what an operator grants them.
     """
-    if not prefix:
-        raise InvalidInputError("The images must lie in a folder of the object store, not all over it.")
-    if not caller.sees_all and prefix.partition("/")[0] in _OURS:
-        raise InvalidInputError("Files of tasks cannot be processed again from where they lie.")
+
+    granted: tuple[tuple[str, str], ...] = ((EVERYBODY, _FLIGHTS),)
+    """Names of callers, and a folder of each to read from and, but for the flights, to write to."""
+
+    def check_readable(self, prefix: str, caller: Caller) -> None:
+        """Return if ``caller`` may have the objects at or below ``prefix`` processed.
+
+        Raises:
+            InvalidInputError: They may be somebody else's.
+        """
+        if not prefix:
+            raise InvalidInputError("The images must lie in a folder of the object store, not all over it.")
+        if not caller.sees_all:
+            self._check_own(prefix, caller, "read")
+
+    def check_writable(self, prefix: str, caller: Caller) -> None:
+        """Return if ``caller`` may have products stored below ``prefix``.
+
+        Raises:
+            InvalidInputError: Something of ours, or of somebody else, lies there.
+        """
+        if not prefix or _first(prefix) in (*_OURS, _FLIGHTS):
+            raise InvalidInputError(
+                f"writeS3Path must be a folder of its own, not in {', '.join((*_OURS, _FLIGHTS))}.",
+                field="writeS3Path",
+            )
+        if not caller.sees_all:
+            self._check_own(prefix, caller, "written")
+
+    def _check_own(self, prefix: str, caller: Caller, verb: str) -> None:
+        if _first(prefix) in _OURS:
+            raise InvalidInputError("Files of tasks cannot be processed again from where they lie.")
+        theirs = [caller.name, *(folder for name, folder in self.granted if name in (EVERYBODY, caller.name))]
+        if not any(folder and f"{prefix}/".startswith(f"{folder.strip('/')}/") for folder in theirs):
+            raise InvalidInputError(
+                f"{prefix} cannot be {verb} with this token; the folder {caller.name} can, and others that"
+                " the operator grants it."
+            )
 
 
-def check_writable(prefix: str) -> None:
-    """Return if a user may have products stored below ``prefix``.
-
-    Raises:
-        InvalidInputError: Something of ours lies there.
-    """
-    if not prefix or prefix.partition("/")[0] in _NOT_TO_WRITE:
-        raise InvalidInputError(
-            f"writeS3Path must be a folder of its own, not in {', '.join(_NOT_TO_WRITE)}.",
-            field="writeS3Path",
-        )
-
-
-def counts(path: str, source: Source) -> bool:
-    """Return whether a file below a prefix, by its path there, is one to process.
-
-    Products of earlier runs, hidden files and whatever no engine looks at are not.
-    """
-    folders = path.split("/")[:-1]
-    name = path.rpartition("/")[2]
-    if source.depth is not None and len(folders) > source.depth:
-        return False
-    if any(folder in _PRODUCT_FOLDERS or folder == "__MACOSX" for folder in folders):
-        return False
-    if name.startswith(".") or name in _PRODUCT_FILES or _is_excluded(path, source.excluded):
-        return False
-    return is_image(name) or has_role(name) or name.lower().endswith(_BESIDE_VIDEOS)
-
-
-def _is_excluded(path: str, excluded: tuple[str, ...]) -> bool:
-    return any(path == item or path.startswith(f"{item}/") or fnmatchcase(path, item) for item in excluded)
+def _first(prefix: str) -> str:
+    return prefix.partition("/")[0]
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
@@ -113,7 +118,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 def _depth(raw: object) -> int | None:
     """Return how many folders below the prefix count; ScaleODM counts the prefix itself as the first."""
-    if raw in (None, ""):
+    if raw in (None, "", 0, "0"):
         return None
     depth = javascript.to_number(raw) if isinstance(raw, str) else raw
     if (
@@ -135,9 +140,17 @@ def _excluded(fields: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     if not isinstance(raw, list) or not all(isinstance(item, str) for item in raw):
         raise InvalidInputError("excludePaths must be a list of paths.", field="excludePaths")
-    if len(raw) > EXCLUDED_AT_MOST:
-        raise InvalidInputError(f"excludePaths has more than {EXCLUDED_AT_MOST} paths.", field="excludePaths")
-    paths = [posixpath.normpath(item.strip()).strip("/") for item in raw if item.strip()]
+    if any(len(item) > PATTERN_AT_MOST_CHARACTERS for item in raw):
+        raise InvalidInputError(
+            f"excludePaths has a path of more than {PATTERN_AT_MOST_CHARACTERS} characters.",
+            field="excludePaths",
+        )
+    patterns = expanded(item.strip() for item in raw[: EXCLUSIONS_AT_MOST + 1] if item.strip())
+    if max(len(raw), len(patterns)) > EXCLUSIONS_AT_MOST:
+        raise InvalidInputError(
+            f"excludePaths has more than {EXCLUSIONS_AT_MOST} paths.", field="excludePaths"
+        )
+    paths = [posixpath.normpath(item).strip("/") for item in patterns]
     if any(path in ("", ".") or path.startswith("..") for path in paths):
         raise InvalidInputError("excludePaths must lie below the images' prefix.", field="excludePaths")
     return tuple(paths)

@@ -8,13 +8,16 @@ from typing import Any
 from odm_gateway.domain.tasks import Status, Task
 
 
-def task_info(task: Task, now: datetime, cleanup: timedelta | None = None) -> dict[str, Any]:
+def task_info(
+    task: Task, now: datetime, cleanup: timedelta | None = None, outputs: str | None = None
+) -> dict[str, Any]:
     """Return what ``/task/{uuid}/info`` says, console aside.
 
     Args:
         task: Which.
         now: Time of the answer.
         cleanup: How long after its end a task is kept; None: for ever.
+        outputs: URI of the prefix that its products lie under, told once there are any.
     """
     shown = task.shown_status(now)
     status: dict[str, Any] = {"code": int(shown)}
@@ -30,6 +33,7 @@ def task_info(task: Task, now: datetime, cleanup: timedelta | None = None) -> di
         "options": [{"name": option.name, "value": option.value} for option in task.options],
         "imagesCount": task.image_count,
         "progress": 100 if shown.finished else _as_javascript(task.progress),
+        "outputs": outputs if task.assets else None,
         "expiresAt": expires_at.isoformat(timespec="seconds") if expires_at else None,
     }
     return {name: value for name, value in info.items() if value is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -138,8 +139,8 @@ class UploadedFile(BaseModel):
 
     @property
     def document_id(self) -> str:
-        """Return the id under which there is one file of this name, letter case aside."""
-        return f"{self.upload}/{self.name.casefold()}"
+        """Return the id under which there is one file of this name."""
+        return f"{self.upload}/{folded(self.name)}"
 
     def renamed(self) -> UploadedFile:
         """Return the file under the next name for it."""
@@ -156,10 +157,11 @@ class Limits:
 
     images: int | None = None
     total_bytes: int | None = None
+    files: int = FILES_AT_MOST
 
     @property
     def are_set(self) -> bool:
-        """Return whether anything is limited."""
+        """Return whether anything is limited that is counted while it arrives."""
         return self.images is not None or self.total_bytes is not None
 
     def check(self, image_count: int, total_bytes: int) -> None:
@@ -171,6 +173,17 @@ class Limits:
         if refusal := too_many_images(image_count, self.images):
             raise InvalidInputError(refusal, field="images")
         self.check_bytes(total_bytes)
+
+    def check_files(self, file_count: int) -> None:
+        """Return if there may be so many files.
+
+        Raises:
+            InvalidInputError: There are none, or too many.
+        """
+        if not file_count:
+            raise InvalidInputError("Need at least 1 file.", field="images")
+        if file_count > self.files:
+            raise InvalidInputError(f"A task has at most {self.files} files.", field="images")
 
     def check_bytes(self, total_bytes: int) -> None:
         """Return if so many bytes are allowed.
@@ -231,6 +244,11 @@ def file_name(raw: str) -> str:
             f"A file's name has more than {NAME_AT_MOST_BYTES} bytes: {shown}…", field="images"
         )
     return name
+
+
+def folded(name: str) -> str:
+    """Return what names have in common that some file system takes for one: case and spelling aside."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def next_name(name: str) -> str:

@@ -49,7 +49,7 @@ def webhook_url(raw: object) -> str | None:
         return None
     try:
         url = urlsplit(raw.strip())
-        is_url = url.scheme.lower() in ("http", "https") and bool(url.hostname)
+        is_url = url.scheme.lower() in ("http", "https") and bool(url.hostname) and url.port != 0
     except ValueError:
         is_url = False
     if not is_url:
@@ -60,7 +60,9 @@ def webhook_url(raw: object) -> str | None:
 def attempt_of(task: Task, event_id: str) -> int | None:
     """Return which attempt at ``task`` ended with this event, or None if none did."""
     attempts = range(task.attempt, 0, -1)
-    return next((number for number in attempts if completion_id(task.id, number) == event_id), None)
+    return next(
+        (number for number in attempts if completion_id(task.id, task.inserted_us, number) == event_id), None
+    )
 
 
 def hooks_to_tell(task: Task, node_hook: str | None, attempt: int) -> list[Hook]:

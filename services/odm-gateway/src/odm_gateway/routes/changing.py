@@ -18,6 +18,7 @@ from odm_gateway.ends import told
 from odm_gateway.node import CallerHere, Node, NodeHere
 from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError, failure, not_done
 from odm_gateway.wire.bodies import Fields, read_body
+from shared.errors import NotFoundError
 from shared.events import Option
 
 STOPS_WITHIN_S = 10.0
@@ -48,9 +49,12 @@ async def restart_task(request: Request, node: NodeHere, caller: CallerHere) -> 
     if isinstance(task, Response):
         return task
     options = _new_options(fields.get("options"), task, node.options)
-    await _stopped(task, node)
-    now = datetime.now(UTC)
-    document = await node.tasks.update(task_key(task.id), lambda old: restarted(old, now, options))
+    try:
+        await _stopped(task, node)
+        now = datetime.now(UTC)
+        document = await node.tasks.update(task_key(task.id), lambda old: restarted(old, now, options))
+    except NotFoundError:  # somebody removed it meanwhile
+        return not_done(f"{task.id} not found")
     if document.body.created_at != now:
         return not_done("Task cannot be restarted")
     log.info("task.restarted", task_id=task.id, attempt=document.body.attempt)
@@ -60,7 +64,7 @@ async def restart_task(request: Request, node: NodeHere, caller: CallerHere) -> 
 
 def _new_options(raw: object, task: Task, table: OptionTable) -> tuple[Option, ...] | None:
     """Return the options of the new attempt, or None where those of the last one stay."""
-    if not raw:
+    if raw in (None, "", 0):  # what JavaScript takes for no; an empty list is one
         return None
     options = table.validated(parse_submitted(raw))
     return table.with_post_processing(options) if task.post_processing else options
@@ -82,7 +86,10 @@ async def _change(
     if isinstance(task, Response):
         return task
     now = datetime.now(UTC)
-    await node.tasks.update(task_key(task.id), lambda old: told(old, change(old, now)))
+    try:
+        await node.tasks.update(task_key(task.id), lambda old: told(old, change(old, now)))
+    except NotFoundError:  # somebody removed it meanwhile
+        return not_done(f"{task.id} not found")
     node.wake()
     return Json({"success": True})
 

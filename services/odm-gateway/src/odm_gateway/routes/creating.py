@@ -10,14 +10,7 @@ from odm_gateway.adapters.direct_upload import DirectUpload, direct_upload
 from odm_gateway.domain.callers import Caller
 from odm_gateway.domain.creation import asked_task
 from odm_gateway.domain.identity import is_task_uuid, new_task_id, task_key
-from odm_gateway.domain.sources import (
-    check_readable,
-    check_writable,
-    is_archive,
-    is_web,
-    named_source,
-    wanted_products,
-)
+from odm_gateway.domain.sources import is_archive, is_web, named_source, wanted_products
 from odm_gateway.domain.tasks import Task
 from odm_gateway.node import CallerHere, Node, NodeHere
 from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError
@@ -25,6 +18,8 @@ from odm_gateway.wire.bodies import Fields, Incoming, read_body
 from shared.errors import InvalidInputError, PermanentError
 from shared.outside import checked_url
 from shared.state import AlreadyExistsError
+
+REFUSAL_CHARACTERS = 500
 
 router = APIRouter(route_class=NodeOdmRoute)
 
@@ -68,7 +63,7 @@ def new_task(task_id: str, fields: Fields, node: Node, caller: Caller) -> Task:
         update={
             "parent": caller.parent,
             "is_submodel": caller.parent is not None,
-            "products": _products(fields, node),
+            "products": _products(fields, node, caller),
         }
     )
 
@@ -99,18 +94,18 @@ def _located(task: Task, fields: Fields, node: Node, caller: Caller) -> Task | N
         checked_url(source.uri)
     else:
         key = _stored_key(source.uri, node, "zipurl")
-        check_readable(key, caller)
+        node.uploads.folders.check_readable(key, caller)
         images = images if is_archive(source.uri) else key
     return task.model_copy(update={"source": source, "images": images})
 
 
-def _products(fields: Fields, node: Node) -> str:
+def _products(fields: Fields, node: Node, caller: Caller) -> str:
     """Return the key prefix that a request wants its products under; empty: ours."""
     uri = wanted_products(fields)
     if uri is None:
         return ""
     key = _stored_key(uri, node, "writeS3Path")
-    check_writable(key)
+    node.uploads.folders.check_writable(key, caller)
     return key
 
 
@@ -118,4 +113,5 @@ def _stored_key(uri: str, node: Node, name: str) -> str:
     try:
         return node.objects.key(uri.rstrip("/"))
     except InvalidInputError as error:
-        raise RefusedError(f"{name} must be a URI in the object store of this node: {error}") from error
+        shown = str(error)[:REFUSAL_CHARACTERS]
+        raise RefusedError(f"{name} must be a URI in the object store of this node: {shown}") from error

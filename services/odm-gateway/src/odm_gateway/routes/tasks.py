@@ -13,7 +13,7 @@ from odm_gateway.domain.task_info import task_info
 from odm_gateway.domain.tasks import Task
 from odm_gateway.node import CallerHere, Node, NodeHere, TaskHere
 from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError
-from odm_gateway.wire.downloads import download
+from odm_gateway.wire.downloads import download, redirect
 
 LINES_AT_MOST = 10**12
 
@@ -29,7 +29,7 @@ async def list_tasks(node: NodeHere, caller: CallerHere) -> Response:
 @router.get("/task/{uuid}/info")  # noqa: FAST003 - TaskHere takes it
 async def read_task(request: Request, node: NodeHere, task: TaskHere) -> Response:
     """Tell how a task is doing."""
-    answer = task_info(task, datetime.now(UTC), node.cleanup)
+    answer = task_info(task, datetime.now(UTC), node.cleanup, node.objects.uri(task.products_key))
     if "with_output" in request.query_params:
         answer["output"] = await _output(node, task, request.query_params["with_output"])
     expires_at = answer.get("expiresAt")
@@ -52,11 +52,12 @@ async def _output(node: Node, task: Task, line: str | None) -> list[str]:
 @router.get("/task/{uuid}/download/{asset:path}")  # noqa: FAST003 - TaskHere takes it
 @router.head("/task/{uuid}/download/{asset:path}")
 async def download_asset(request: Request, asset: str, node: NodeHere, task: TaskHere) -> Response:
-    """Send one of a task's products."""
+    """Send one of a task's products, or say by a 302 where it can be read for an hour."""
     path = product_path(asset)
     if path is None:
         raise RefusedError("Invalid asset")
     stored = await node.objects.stat(f"{task.products_key}/{path}") if path in task.assets else None
     if stored is None:
         raise RefusedError("Asset not ready")
-    return download(request, node.objects, stored)
+    elsewhere = await redirect(request, node.objects, stored) if node.redirects else None
+    return elsewhere or download(request, node.objects, stored)

@@ -20,8 +20,9 @@ router = APIRouter(route_class=NodeOdmRoute)
 async def begin_upload(request: Request, node: NodeHere, caller: CallerHere) -> Response:
     """Open an upload; fields come as a form of parts, anything else is ignored."""
     task_id = await admitted_id(request, node, caller)
-    fields = (await read_body(request)).fields
-    task = new_task(task_id, fields if is_form(request) else {}, node, caller)
+    body = await read_body(request)
+    fields = body.fields if is_form(request) else {}
+    task = new_task(task_id, fields, node, caller)
     await node.uploads.begin(task, is_dated=given_date(fields) is not None)
     return Json({"uuid": task.id})
 

@@ -44,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
     steps.add_argument("--workspace", required=True, type=Path, help="folder that the steps share")
     steps.add_argument("--every", type=float, default=5.0, help="seconds between two looks of ship")
     steps.add_argument(
+        "--linger", type=float, default=13.0, help="seconds that ship waits for the runner after SIGTERM"
+    )
+    steps.add_argument(
         "--termination-log",
         type=Path,
         default=Path("/dev/termination-log"),

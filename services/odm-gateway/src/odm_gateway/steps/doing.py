@@ -56,7 +56,7 @@ async def _ship(asked: argparse.Namespace, stops: list[int]) -> None:
     while True:
         try:
             async with open_step(load(PlatformSettings), asked.manifest, asked.workspace) as step:
-                await Shipment(step).run(stop, asked.every)
+                await Shipment(step).run(stop, asked.every, asked.linger)
                 return
         except (PermanentError, TransientError) as error:
             log.warning("console.cannot_be_shipped", error=str(error))

@@ -27,11 +27,9 @@ from shared.objects.port import ObjectExistsError
 
 LINES_AT_MOST = 500
 BYTES_AT_MOST = 4 << 20
-EVERY_S = 5.0
 SILENCE_AT_MOST_S = 600.0
 """ODM may say nothing for hours; the gateway would think that the pod is gone."""
-LINGER_S, LINGER_POLL_S = 13.0, 0.2
-"""From a SIGTERM, which the runner gets, too, to the end of waiting for what it says then."""
+LINGER_POLL_S = 0.2
 LAST_TRIES, LAST_PAUSE_S = 4, 3.0
 """Kubernetes waits for half a minute in all."""
 
@@ -64,9 +62,10 @@ class Shipment:
     _told_at_s: float = field(default_factory=time.monotonic)
     _is_ready: bool = False
 
-    async def run(self, stop: asyncio.Event, every_s: float = EVERY_S, linger_s: float = LINGER_S) -> None:
+    async def run(self, stop: asyncio.Event, every_s: float, linger_s: float) -> None:
         """Ship until the runner has ended, for which it gets ``linger_s`` once ``stop`` is set.
 
+        Whoever sets ``stop`` for a SIGTERM knows that the runner gets one, too, and may have last words.
         The object store may be away for any time; what could not be sent goes later.
         """
         status = RunnerStatus()

@@ -12,15 +12,18 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 
 from odm_gateway.domain import javascript
+from odm_gateway.domain.pace import Pace
 from odm_gateway.wire.answers import RefusedError
 from odm_gateway.wire.multipart import Form, Part, boundary_of
 from shared.errors import PermanentError, TransientError
 
-FIELDS_AT_MOST_BYTES = 8 << 20
-"""Fields are small; a boundary polygon may be some hundred kilobytes."""
+FIELDS_AT_MOST_BYTES = 2 << 20
+"""Fields are small; a boundary polygon may be some hundred kilobytes. NodeODM takes 1 MiB of each."""
 FIELDS_AT_MOST = 1000
 SILENCE_AT_MOST_S = 120.0
 """A client that sends nothing for so long has gone."""
+SLOWEST_BYTES_PER_S = 256
+"""One that sends less, once it is as late as that, wants to hold a connection and not to send a file."""
 FILES_AT_ONCE = 3
 """Files of a request of which the last bytes may still be on their way to the disk."""
 SKIPPED_AT_MOST_BYTES = 1 << 30
@@ -61,7 +64,7 @@ async def read_body(request: Request, *, multipart: bool = True, take: TakeFile 
             return Body(await _parts(body, boundary_of(request.headers["content-type"]), take))
         if kind == "application/x-www-form-urlencoded":
             text = (await _whole(body)).decode(errors="replace")
-            return Body(_first_of_each(parse_qsl(text, keep_blank_values=True)))
+            return Body(_first_of_each(_parse_form(text)))
         if kind == "application/json":
             return Body(_parse_json(await _whole(body)))
     except (PermanentError, TransientError):
@@ -87,14 +90,20 @@ class Incoming:
     request: Request
     silence_s: float = SILENCE_AT_MOST_S
     _is_over: bool = field(default=False)
+    _pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to look at the clock."""
+        self._pace = Pace(SLOWEST_BYTES_PER_S, self.silence_s)
 
     async def read(self) -> bytes:
         """Return the next bytes; none: that was all.
 
         Raises:
-            RefusedError: The client went away, or fell silent.
+            RefusedError: The client went away, fell silent, or sends hardly anything.
         """
         while not self._is_over:
+            before_s = time.monotonic()
             try:
                 async with asyncio.timeout(self.silence_s):
                     message = await self.request.receive()
@@ -104,7 +113,12 @@ class Incoming:
             self._is_over = not message.get("more_body", False)
             if message["type"] == "http.disconnect":
                 raise RefusedError("The connection ended before the body did.")
-            if chunk := message.get("body", b""):
+            chunk = message.get("body", b"")
+            self._pace.add(time.monotonic() - before_s, len(chunk))
+            if self._pace.is_too_slow and not self._is_over:
+                self._is_over = True
+                raise RefusedError(f"Less than {SLOWEST_BYTES_PER_S} B/s arrived.")
+            if chunk:
                 return bytes(chunk)
         return b""
 
@@ -193,6 +207,13 @@ class _Taking:
 
 def _first_of_each(pairs: list[tuple[str, str]]) -> Fields:
     return dict(reversed(pairs))
+
+
+def _parse_form(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=FIELDS_AT_MOST)
+    except ValueError as error:
+        raise RefusedError(f"The form has more than {FIELDS_AT_MOST} fields.") from error
 
 
 def _parse_json(content: bytes) -> Fields:

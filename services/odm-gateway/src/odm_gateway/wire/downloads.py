@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from email.utils import format_datetime
 from pathlib import PurePosixPath
 from urllib.parse import quote
@@ -14,9 +14,12 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from odm_gateway.domain.assets import media_type
-from shared.objects.port import ObjectStore, StoredObject
+from odm_gateway.wire.answers import is_known
+from shared.objects.port import NoUrlError, ObjectStore, Shown, StoredObject
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+REDIRECTED_FOR = timedelta(hours=1)
+"""Clients that load a large file in parts ask again for each of them, or keep the address meanwhile."""
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,20 @@ def wanted_part(header: str | None, size_bytes: int) -> Part | None:
     return part
 
 
+async def redirect(request: Request, objects: ObjectStore, stored: StoredObject) -> Response | None:
+    """Return an answer that sends the client to the store itself, or None where that cannot be."""
+    shown = Shown(
+        content_disposition=_disposition(PurePosixPath(stored.key).name),
+        content_type=media_type(stored.key),
+        is_head=request.method == "HEAD",
+    )
+    try:
+        url = await objects.presign(stored.key, expires=REDIRECTED_FOR, shown=shown)
+    except NoUrlError:
+        return None
+    return Response(status_code=302, headers={"Location": url, "Cache-Control": "no-store"})
+
+
 def download(request: Request, objects: ObjectStore, stored: StoredObject) -> Response:
     """Return the answer to a GET or HEAD of ``stored``."""
     tag = _tag(stored)
@@ -62,7 +79,7 @@ def download(request: Request, objects: ObjectStore, stored: StoredObject) -> Re
         "ETag": tag,
         "Last-Modified": format_datetime(stored.modified_at.astimezone(UTC), usegmt=True),
     }
-    if tag in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
+    if is_known(tag, request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     fresh = request.headers.get("if-range", tag) == tag
     try:

@@ -39,10 +39,11 @@ class Listing:
         if kept and time.monotonic() < kept.until_s:
             return kept.rows
         lists = self._lists
+        until_s = time.monotonic() + KEPT_S  # from here: what is read ages while the rest is read
         rows = await self._read(theirs_of(caller))
         if len(lists) >= CALLERS_AT_MOST:
             lists.clear()
-        lists[caller] = _List(rows, time.monotonic() + KEPT_S)
+        lists[caller] = _List(rows, until_s)
         return rows
 
     async def _read(self, theirs: Where) -> list[Mapping[str, str]]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,8 +18,13 @@ from odm_gateway.domain.callers import Caller
 from odm_gateway.node import Node, caller_of, node_of
 from odm_gateway.wire.answers import failure
 from odm_gateway.wire.cors import ANYWHERE
-from shared.errors import PermanentError, TransientError
+from shared.errors import PermanentError
 from shared.service.requests import observe, request_id
+
+FIRST_ERROR = 400
+"""From here on an answer has a line in the log, which is the application's business."""
+
+_LOGGER = logging.getLogger("http")
 
 Answer = Callable[[Request, Node, Caller, str], Awaitable[Response]]
 """From a request, with the id that its path names, to its answer."""
@@ -35,7 +41,7 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Polls:
-    """ASGI middleware: answers some GETs; all else, and trouble that may pass, is the application's."""
+    """ASGI middleware: answers some GETs; all else, and trouble of every kind, is the application's."""
 
     app: ASGIApp
     service: str
@@ -46,12 +52,12 @@ class Polls:
         """Answer one request."""
         path, task_id = _named(scope["path"]) if scope.get("method") == "GET" else ("", "")
         poll = self.polls.get(path)
-        if poll is None:
+        if poll is None or _LOGGER.isEnabledFor(logging.DEBUG):  # then every request has its line
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
         answer = await _answer(poll, Request(scope, receive), task_id)
-        if answer is None:
+        if answer is None or answer.status_code >= FIRST_ERROR:
             await self.app(scope, receive, send)
             return
         answer.raw_headers += [ANYWHERE, (b"x-request-id", request_id(Headers(scope=scope)).encode())]
@@ -73,5 +79,5 @@ async def _answer(poll: Poll, request: Request, task_id: str) -> Response | None
         return await poll.answer(request, node, await caller_of(request, node), task_id)
     except PermanentError as error:
         return failure(str(error))
-    except TransientError:
+    except Exception:  # noqa: BLE001 - the application meets it again, reports it and answers
         return None

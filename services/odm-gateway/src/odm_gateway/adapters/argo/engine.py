@@ -15,6 +15,7 @@ from odm_gateway.adapters.argo.following import Following, Patience, stop
 from odm_gateway.adapters.argo.job_objects import JobObjects
 from odm_gateway.adapters.argo.kubernetes import CLAIMS, WORKFLOWS, ChangedError, Manifest
 from odm_gateway.adapters.argo.outcome import status_of
+from odm_gateway.adapters.argo.sending import Sending
 from odm_gateway.adapters.argo.submission import FINALIZER, Recipe, claim_name, is_of
 from odm_gateway.adapters.argo.submitting import Submitter
 from odm_gateway.domain.sizing import Limits
@@ -61,7 +62,12 @@ class ArgoEngine:
         submitter = Submitter(self.clusters, self.recipe, self.limits)
         at = JobObjects(self.objects, job)
         try:
-            submitted = await submitter.ensure(at)
+            async with aclosing(Sending(at, submitter, self.patience).events()) as sending:
+                async for news in sending:
+                    if isinstance(news, Line):
+                        yield news
+                    else:
+                        submitted = news
             yield Line(f"{job.name} runs in the cluster {submitted.cluster.name}.")
             following = Following(at, submitter, self.patience, submitted.cluster, submitted.workflow)
             async with aclosing(following.events()) as events:

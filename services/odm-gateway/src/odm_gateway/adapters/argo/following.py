@@ -45,10 +45,13 @@ class Patience:
     look: tuple[timedelta, timedelta] = (timedelta(seconds=30), timedelta(seconds=60))
     """Asks for the workflow at least so often, should its watch have missed something."""
     backoff_at_most: timedelta = timedelta(seconds=30)
+    away: timedelta = timedelta(minutes=30)
+    """For a cluster to take the job, while none can be reached; what is on its way is waited for longer."""
     stuck_after: timedelta = timedelta(hours=2)
     trouble: timedelta = timedelta(minutes=10)
     """A container that cannot start may be mended meanwhile."""
     no_room: timedelta = timedelta(hours=6)
+    """For a node that the job fits on, or for its namespace's quota."""
     result: timedelta = timedelta(seconds=60)
     """A result may be a little late, not more."""
 
@@ -149,7 +152,7 @@ class Following:
         trouble = status.cannot_start or status.has_no_room
         told: list[EngineEvent] = [Line(trouble)] if trouble and not self._trouble else []
         reason = self._lasting(trouble, is_fault=status.cannot_start is not None)
-        if reason is None and status.phase == RUNNING and self._is_stuck():
+        if trouble is None and status.phase == RUNNING and self._is_stuck():
             idle_h = self.patience.stuck_after.total_seconds() / 3600
             reason = f"The workflow is stuck: nothing moved for {idle_h:g} hours."
         if reason is None:
@@ -176,15 +179,13 @@ class Following:
 
     async def _pause(self, changed: asyncio.Event, failures: int) -> None:
         """Wait until there may be something new, and look at the workflow if it changed or it is time."""
-        if failures:
-            await asyncio.sleep(_jitter(self.patience.backoff_at_most.total_seconds(), failures))
-        else:
-            patience = self.patience
-            self._pause_s = min(
+        patience, pause_s = self.patience, jitter(self.patience.backoff_at_most.total_seconds(), failures)
+        if not failures:
+            pause_s = self._pause_s = min(
                 patience.poll_at_most.total_seconds(), max(patience.poll.total_seconds(), self._pause_s * 1.5)
             )
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), self._pause_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), pause_s)
         if self._ended_at_s is None and (changed.is_set() or time.monotonic() >= self._look_at_s):
             await self._look()
 
@@ -198,7 +199,7 @@ class Following:
                 found = (await self.submitter.ensure(self.at)).workflow
         except (TransientError, ForbiddenError) as error:
             log.warning("cluster.unavailable", cluster=self.cluster.name, error=str(error))
-            self._look_at_s = time.monotonic() + _jitter(self.patience.backoff_at_most.total_seconds(), 1)
+            self._look_at_s = time.monotonic() + jitter(self.patience.backoff_at_most.total_seconds(), 1)
             return
         self.workflow = found
         status = status_of(found or {})
@@ -219,5 +220,6 @@ def _stage_of(status: Status, before: tuple[str, float]) -> tuple[str, float]:
     return step, max(before[1], PUBLISHED_PERCENT if step == "publish" else 0.0)
 
 
-def _jitter(most_s: float, failures: int) -> float:
+def jitter(most_s: float, failures: int) -> float:
+    """Return for how long to wait after so many failures in a row."""
     return random.uniform(0, min(most_s, 2.0 ** min(failures, 10)))  # noqa: S311 - it spreads load

@@ -82,6 +82,10 @@ class JobObjects:
             return await self.placement() or placement
         return placement
 
+    async def forget_placement(self) -> None:
+        """Let the job be sent anywhere."""
+        await self.objects.delete(self._placement_key)
+
     async def note_submission(self, placement: Placement) -> Placement:
         """Remember that there is a workflow more."""
         placement = placement.model_copy(update={"submissions": placement.submissions + 1})

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httpx2
+from lightkube.core.exceptions import ConfigError
 
 from shared.errors import ConflictError, NotFoundError, PermanentError, TransientError
 
@@ -21,6 +22,9 @@ REQUESTS_AT_ONCE = 32
 """Watches aside: API servers queue and refuse what comes faster."""
 SILENCE_S = 15.0
 """How much longer than it was asked to last a watch may be silent: then its connection is dead."""
+TRIES_IF_BUSY = 4
+WAIT_AT_MOST_S = 10.0
+"""A server that says when to come again is obeyed in place up to so long; otherwise its caller decides."""
 _METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
@@ -57,6 +61,10 @@ class ChangedError(TransientError):
     """Somebody else changed the object since it was read."""
 
 
+class QuotaError(TransientError):
+    """The namespace has as much as it may have; some of it may go."""
+
+
 class ForbiddenError(PermanentError):
     """The cluster does not let us."""
 
@@ -67,6 +75,7 @@ _KINDS: Mapping[int, type[Exception]] = {
     HTTPStatus.GONE: GoneError,
 }
 _BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+_SAYS_WHEN = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +105,8 @@ class WatchEvent:
 class Kubernetes:
     """One namespace of one cluster.
 
-    Every method raises ``TransientError`` where the cluster cannot be reached or has too much to do, and
-    ``ForbiddenError`` where it does not let us.
+    Every method raises ``TransientError`` where the cluster cannot be reached, has too much to do or does not
+    know us, and ``ForbiddenError`` where it does not let us.
     """
 
     http: httpx2.AsyncClient
@@ -109,6 +118,7 @@ class Kubernetes:
 
         Raises:
             AlreadyExistsError: There is one of that name.
+            QuotaError: There are as many, or as large ones, as there may be.
             PermanentError: The manifest was refused.
         """
         return await self._call("create", resource, "POST", self._path(resource), body=manifest)
@@ -160,8 +170,9 @@ class Kubernetes:
         answer = await self._call(
             "list", resource, "GET", self._path(resource), params=asked, accept=_METADATA_LIST
         )
-        about = answer["metadata"]
-        return Page(tuple(answer["items"]), about["resourceVersion"], about.get("continue") or None)
+        with _translated("list", resource):
+            about = answer["metadata"]
+            return Page(tuple(answer["items"]), about["resourceVersion"], about.get("continue") or None)
 
     async def watch(
         self, resource: Resource, *, selector: str, version: str, last: timedelta
@@ -185,7 +196,9 @@ class Kubernetes:
             ) as response:
                 if response.is_error:
                     await response.aread()
-                    raise _refusal("watch", resource, response.status_code, _status(response))
+                    raise _refusal(
+                        "watch", resource, response.status_code, _status(response), _said_when(response)
+                    )
                 async for line in response.aiter_lines():
                     if line:
                         yield _event(resource, line)
@@ -198,14 +211,18 @@ class Kubernetes:
         headers = {"Accept": accept, **({"Content-Type": kind} if body is not None else {})}
         content = None if body is None else json.dumps(body).encode()
         async with self._slots:
-            with _translated(verb, resource):
-                response = await self.http.request(
-                    method, path, params=params, headers=headers, content=content
-                )
-                if response.is_error:
-                    raise _refusal(verb, resource, response.status_code, _status(response))
-                answer: Manifest = response.json()
-                return answer
+            for tries_left in reversed(range(TRIES_IF_BUSY)):
+                with _translated(verb, resource):
+                    response = await self.http.request(
+                        method, path, params=params, headers=headers, content=content
+                    )
+                    if not response.is_error:
+                        return dict(response.json())
+                wait_s = _said_when(response)
+                if wait_s is None or wait_s > WAIT_AT_MOST_S or not tries_left:
+                    break
+                await asyncio.sleep(wait_s)
+        raise _refusal(verb, resource, response.status_code, _status(response), wait_s)
 
     def _path(self, resource: Resource, name: str = "") -> str:
         path = f"{resource.root}/namespaces/{self.namespace}/{resource.plural}"
@@ -220,7 +237,10 @@ def _translated(verb: str, resource: Resource) -> Iterator[None]:
         raise TransientError(
             f"The Kubernetes API cannot be reached ({verb} {resource.plural}: {type(error).__name__} {error})"
         ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ConfigError, OSError) as error:  # what an exec plugin said may hold a secret
+        said = str(error).partition(": ")[0]
+        raise TransientError(f"The credentials for the Kubernetes API cannot be had: {said}") from error
+    except (LookupError, TypeError, ValueError) as error:
         raise TransientError(
             f"The Kubernetes API gave a broken answer to {verb} {resource.plural}"
         ) from error
@@ -236,17 +256,34 @@ def _status(response: httpx2.Response) -> Manifest:
     return {"message": response.text[:500]}
 
 
-def _refusal(verb: str, resource: Resource, code: int, status: Manifest) -> Exception:
+def _said_when(response: httpx2.Response) -> float | None:
+    """Return after how many seconds a server that is too busy wants to be asked again, if it says so."""
+    told = response.headers.get("Retry-After", "")
+    return float(told) if response.status_code in _SAYS_WHEN and told.isdecimal() else None
+
+
+def _refusal(
+    verb: str, resource: Resource, code: int, status: Manifest, wait_s: float | None = None
+) -> Exception:
     said = f"{verb} {resource.plural}: {status.get('message') or code}"
     if code == HTTPStatus.CONFLICT and status.get("reason") == "AlreadyExists":
         return AlreadyExistsError(said)
     if kind := _KINDS.get(code):
         return kind(said)
     if code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return ForbiddenError(f"The cluster does not let the gateway {said} ({code})")
+        return _not_let_in(code, said)
     if code in _BUSY or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return TransientError(f"The Kubernetes API is in trouble ({said})")
+        retry_after = None if wait_s is None else timedelta(seconds=wait_s)
+        return TransientError(f"The Kubernetes API is in trouble ({said})", retry_after=retry_after)
     return PermanentError(f"The cluster refused to {said}")
+
+
+def _not_let_in(code: int, said: str) -> Exception:
+    if code == HTTPStatus.UNAUTHORIZED:  # tokens expire and are renewed
+        return TransientError(f"The cluster does not know the gateway ({said})")
+    if "exceeded quota" in said:
+        return QuotaError(f"The quota is used up ({said})")
+    return ForbiddenError(f"The cluster does not let the gateway {said} ({code})")
 
 
 def _event(resource: Resource, line: str) -> WatchEvent:

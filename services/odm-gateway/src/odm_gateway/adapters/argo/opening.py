@@ -9,7 +9,7 @@ from odm_gateway.adapters.argo.clusters import open_clusters
 from odm_gateway.adapters.argo.engine import ArgoEngine
 from odm_gateway.adapters.argo.following import Patience
 from odm_gateway.adapters.argo.submission import Recipe
-from odm_gateway.argo_config import ArgoSettings, weighted
+from odm_gateway.argo_config import ArgoSettings, context_of
 from odm_gateway.domain.sizing import Limits
 from shared.objects.port import ObjectStore
 from shared.service import Service
@@ -28,9 +28,10 @@ async def open_argo(
         InvalidInputError: The kubeconfig cannot be used.
     """
     async with open_clusters(
-        [weighted(text) for text in settings.argo_contexts],
+        [context_of(text) for text in settings.argo_contexts],
         kubeconfig=settings.argo_kubeconfig,
         namespace=settings.argo_namespace,
+        window=settings.argo_window,
     ) as clusters:
         for cluster in clusters.by_name.values():
             service.background(f"watch of {cluster.name}", cluster.reflector.run)
@@ -42,6 +43,7 @@ def _recipe(settings: ArgoSettings) -> Recipe:
         template=settings.argo_template,
         odm_image=settings.argo_odm_image,
         gpu_image=settings.argo_gpu_image,
+        gpu_template=settings.argo_gpu_template,
         storage_class=settings.argo_storage_class,
     )
 
@@ -52,6 +54,7 @@ def _limits(settings: ArgoSettings) -> Limits:
         cores=settings.argo_max_cores,
         disk_gib=settings.argo_max_disk_gib,
         deadline=settings.argo_deadline,
+        on_demand_from_images=settings.argo_on_demand_from_images,
     )
 
 

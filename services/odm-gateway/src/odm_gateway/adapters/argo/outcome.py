@@ -33,16 +33,27 @@ _CANNOT_START = re.compile(
     r"|CreateContainerError|FailedMount|secret .* not found|configmap .* not found",
     re.IGNORECASE,
 )
+_NO_VOLUME = re.compile(
+    r"unbound immediate PersistentVolumeClaims|persistentvolumeclaim .* not found|binding volumes"
+    r"|FailedBinding|ProvisioningFailed",
+    re.IGNORECASE,
+)
 _NO_ROOM = re.compile(r"Unschedulable|nodes are available|Insufficient ", re.IGNORECASE)
 _OOM = re.compile(r"OOMKilled|out of memory", re.IGNORECASE)
 _NODE_LOST = re.compile(
-    r"pod deleted|node shutdown|Evicted|imminent node|preempt|NodeLost|node .* not found", re.IGNORECASE
+    r"pod deleted|node shutdown|Evicted|low on resource|imminent node|preempt|NodeLost|node .* not found",
+    re.IGNORECASE,
+)
+_NO_SCRATCH = re.compile(
+    r"Usage of EmptyDir volume|ephemeral local storage usage exceeds|exceeded its local ephemeral storage",
+    re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
     r"DeadlineExceeded|Max duration limit|longer than the specified deadline", re.IGNORECASE
 )
 _STOPPED = re.compile(r"with strategy '(Stop|Terminate)'|workflow shutdown", re.IGNORECASE)
 _NO_TEMPLATE = re.compile(r"workflowtemplates?\S* \"([^\"]+)\" not found", re.IGNORECASE)
+_OWN_WORDS = re.compile(r"(?:\w+: )?Error \(exit code \d+\): (.+)", re.DOTALL)
 _EXIT_CODE = re.compile(r"exit code (\d+)", re.IGNORECASE)
 
 
@@ -83,8 +94,13 @@ class Status:
     @property
     def cannot_start(self) -> str | None:
         """Return why a pod cannot start as long as nobody mends something, if that is so."""
-        said = _waiting(self.nodes, _CANNOT_START)
-        return said and f"A container of the job cannot start: {said}"
+        for pattern, words in (
+            (_CANNOT_START, "A container of the job cannot start"),
+            (_NO_VOLUME, "The job's volume cannot be provided"),
+        ):
+            if said := _waiting(self.nodes, pattern):
+                return f"{words}: {said}"
+        return None
 
     @property
     def has_no_room(self) -> str | None:
@@ -119,7 +135,7 @@ def why_failed(status: Status, failure: JobFailure | None) -> str:
         return _without_pod(status, failure)
     if node.template != ODM_STEP:
         step = _STEPS.get(node.template, f"The step {node.template} failed")
-        return f"{step}: {node.message or status.message or 'no reason given'}"
+        return f"{step}: {_reason(node.message) or status.message or 'no reason given'}"
     return _of_odm(node, failure)
 
 
@@ -140,6 +156,7 @@ def details(status: Status, failure: JobFailure | None) -> list[str]:
 def _of_odm(node: Node, failure: JobFailure | None) -> str:
     for pattern, words in (
         (_TOO_LONG, TOO_LONG),
+        (_NO_SCRATCH, f"The job ran out of scratch space: {node.message}"),
         (_NODE_LOST, f"The cluster took the job's node away: {node.message}"),
         (_OOM, exit_text(OUT_OF_MEMORY)),
         (_CANNOT_START, f"A container of the job cannot start: {node.message}"),
@@ -150,6 +167,12 @@ def _of_odm(node: Node, failure: JobFailure | None) -> str:
         return failure.message
     code = node.exit_code or (failure.exit_code if failure else 0)
     return exit_text(code) if code else f"The cluster gave the job up: {node.message or 'no reason given'}"
+
+
+def _reason(message: str) -> str:
+    """Return what a step of ours said at its end, where Argo passes that on, else what Argo says."""
+    said = _OWN_WORDS.fullmatch(message)
+    return said.group(1) if said else message
 
 
 def _without_pod(status: Status, failure: JobFailure | None) -> str:

@@ -19,6 +19,7 @@ OURS = f"{MANAGER_LABEL}={MANAGER}"
 """The label selector of everything that we make."""
 TASK_LABEL = "flightline.io/task"
 TENANT_LABEL = "flightline.io/tenant"
+SUBMODEL_LABEL = "flightline.io/submodel"
 LABEL_AT_MOST_CHARACTERS = 63
 
 KEPT_AFTER_SUCCESS = timedelta(hours=1)
@@ -33,6 +34,8 @@ class Recipe:
     odm_image: str
     gpu_image: str | None = None
     storage_class: str | None = None
+    gpu_template: str | None = None
+    """None: the same."""
 
 
 def claim_name(job: Job) -> str:
@@ -68,7 +71,7 @@ def workflow(job: Job, size: Size, recipe: Recipe, manifest_uri: str) -> Manifes
         "gpu": "1" if on_gpu else "0",
     }
     spec: Manifest = {
-        "workflowTemplateRef": {"name": recipe.template},
+        "workflowTemplateRef": {"name": (on_gpu and recipe.gpu_template) or recipe.template},
         "arguments": {"parameters": [{"name": name, "value": value} for name, value in parameters.items()]},
         "ttlStrategy": {
             "secondsAfterSuccess": round(KEPT_AFTER_SUCCESS.total_seconds()),
@@ -94,6 +97,8 @@ def _object(resource: Resource, name: str, job: Job, metadata: Manifest, spec: M
     labels = {MANAGER_LABEL: MANAGER, TASK_LABEL: task_key(job.task_id)}
     if tenant := label_value(job.tenant):
         labels[TENANT_LABEL] = tenant
+    if job.is_submodel:
+        labels[SUBMODEL_LABEL] = "true"
     return {
         "apiVersion": resource.api_version,
         "kind": resource.kind,

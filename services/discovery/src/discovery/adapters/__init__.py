@@ -1,0 +1,1 @@
+"""How discovery talks to systems outside."""
