@@ -63,7 +63,8 @@ async def _ship(asked: argparse.Namespace, stops: list[int]) -> None:
             if stop.is_set():
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), asked.every)
+                async with asyncio.timeout(asked.every):
+                    await stop.wait()
 
 
 def _ended(code: int, error: Exception, termination_log: Path) -> int:

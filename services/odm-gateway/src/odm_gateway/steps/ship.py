@@ -71,7 +71,8 @@ class Shipment:
         status = RunnerStatus()
         while not (status.finished or stop.is_set()):
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every_s)
+                async with asyncio.timeout(every_s):
+                    await stop.wait()
             with _delays_told():
                 status = await self.ship()
         deadline = time.monotonic() + linger_s

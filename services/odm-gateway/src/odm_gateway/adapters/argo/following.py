@@ -185,7 +185,8 @@ class Following:
                 patience.poll_at_most.total_seconds(), max(patience.poll.total_seconds(), self._pause_s * 1.5)
             )
         with suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await changed.wait()
         if self._ended_at_s is None and (changed.is_set() or time.monotonic() >= self._look_at_s):
             await self._look()
 
