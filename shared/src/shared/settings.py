@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
 from collections.abc import Mapping
@@ -34,6 +33,7 @@ from shared.logging import LogFormat, LogLevel
 from shared.messaging.port import DEFAULT_LADDER
 from shared.secrets import resolve
 from shared.setting_faults import load
+from shared.source_settings import SourceSettings, is_loopback
 
 __all__ = ["CommaList", "Duration", "Durations", "PlatformSettings", "Port", "ServiceSettings", "load"]
 
@@ -99,8 +99,8 @@ class _Settings(BaseSettings):
         return _resolved(value) if "SecretStr" in str(annotation) else value
 
 
-class PlatformSettings(_Settings):
-    """What all services share. Every backend is chosen by URL; the defaults need nothing but Python."""
+class BackendSettings(_Settings):
+    """What all services work on. Every backend is chosen by URL; the defaults need nothing but Python."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
@@ -186,6 +186,10 @@ class PlatformSettings(_Settings):
         return self
 
 
+class PlatformSettings(SourceSettings, BackendSettings):
+    """What all services share: what they work on, and where flights come from."""
+
+
 class _Fallback(EnvSettingsSource):
     """``FLIGHTLINE_HOST`` and ``FLIGHTLINE_TOKEN``, for a service that has no value of its own."""
 
@@ -229,7 +233,7 @@ class ServiceSettings(_Settings):
 
     @model_validator(mode="after")
     def _wide_needs_token(self) -> Self:
-        if not self.is_guarded and not _is_loopback(self.host):
+        if not self.is_guarded and not is_loopback(self.host):
             prefix = self.model_config.get("env_prefix") or PREFIX
             raise ValueError(
                 f"listening on {self.host} lets other machines in: set {prefix}TOKEN (or {PREFIX}TOKEN),"
@@ -241,10 +245,3 @@ class ServiceSettings(_Settings):
 def _slashed(path: Path) -> str:
     text = path.as_posix()
     return text if text.startswith("/") else f"/{text}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

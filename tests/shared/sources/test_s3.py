@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from shared.errors import NotFoundError, TransientError
+from shared.objects.open import open_objects
 from shared.objects.s3_client import Server, s3_client
 from shared.sources import Entry, SourceChangedError, SourceForbiddenError, open_sources
+from shared.sources.port import pages
 from shared.sources.s3 import S3Source
 from tests.shared.sources.platform import settings
 from tests.shared.sources.test_folder import content, entry_of
@@ -104,6 +109,95 @@ async def answering(status: str, headers: str, body: bytes) -> AsyncIterator[S3S
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with s3_client(Server(url, REGION, ACCESS_KEY, SECRET_KEY)) as client:
             yield S3Source(client, "bucket", "f")
+
+
+@asynccontextmanager
+async def full_of_keys(count: int) -> AsyncIterator[S3Source]:
+    """Run a server whose bucket has ``count`` keys directly in ``f/``, and a source on it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while request := await reader.readuntil(b"\r\n\r\n"):
+                found = re.search(rb"continuation-token=(\d+)", request)
+                body = page_of_keys(int(found[1]) if found else 0, count)
+                head = (
+                    f"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+                )
+                writer.write(head.encode() + body)
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with s3_client(Server(url, REGION, ACCESS_KEY, SECRET_KEY)) as client:
+            yield S3Source(client, "bucket", "f")
+
+
+def page_of_keys(start: int, count: int) -> bytes:
+    end = min(start + 1000, count)
+    more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{end}</NextContinuationToken>"
+    keys = "".join(
+        f"<Contents><Key>f/{number:07}.jpg</Key><LastModified>2026-11-20T12:00:00.000Z</LastModified>"
+        f"<ETag>&quot;{number:032x}&quot;</ETag><Size>5500000</Size></Contents>"
+        for number in range(start, end)
+    )
+    return (
+        '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name>'
+        f"{more if end < count else '<IsTruncated>false</IsTruncated>'}{keys}</ListBucketResult>"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(20_000, id="20 thousand"),
+        pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)], id="a million"),
+    ],
+)
+async def test_memory_does_not_grow_with_the_keys_of_a_folder(count: int) -> None:
+    process, listed = psutil.Process(), 0
+    async with full_of_keys(count) as source:
+        before_bytes = 0
+        async for page in pages(source):
+            listed += len(page.files)
+            before_bytes = before_bytes or (process.memory_info().rss if listed > 5000 else 0)
+        grown_bytes = process.memory_info().rss - before_bytes
+
+    assert listed == count
+    assert grown_bytes < 30 << 20
+
+
+async def test_s3_copies_within_itself(s3: S3Server, client: Any, bucket: str) -> None:
+    await put(client, bucket, "f/a b#1.jpg")
+    source = S3Source(client, bucket, "f")
+    entry = await entry_of(source, "a b#1.jpg")
+    async with s3.open(s3.new_bucket(), "staging") as objects:
+        stored = await source.server_copy(entry, objects, "x/50% ü.jpg")
+        assert await objects.read("x/50% ü.jpg") == b"image"
+
+    assert stored is not None
+    assert (stored.size_bytes, stored.sha256) == (5, None)
+
+
+async def test_s3_copies_only_what_was_listed(s3: S3Server, client: Any, bucket: str) -> None:
+    await put(client, bucket, "f/a.jpg")
+    source = S3Source(client, bucket, "f")
+    entry = await entry_of(source, "a.jpg")
+    await put(client, bucket, "f/a.jpg", body=b"other")
+    async with s3.open(s3.new_bucket()) as objects:
+        with pytest.raises(SourceChangedError):
+            await source.server_copy(entry, objects, "a.jpg")
+        await client.delete_object(Bucket=bucket, Key="f/a.jpg")
+        with pytest.raises(SourceChangedError):
+            await source.server_copy(entry, objects, "a.jpg")
+        assert await objects.stat("a.jpg") is None
+
+
+async def test_s3_copies_nothing_to_a_disk(client: Any, bucket: str, tmp_path: Path) -> None:
+    await put(client, bucket, "f/a.jpg")
+    source = S3Source(client, bucket, "f")
+    async with open_objects(tmp_path.as_uri()) as objects:
+        assert await source.server_copy(await entry_of(source, "a.jpg"), objects, "a.jpg") is None
 
 
 def refusal(code: str) -> tuple[str, bytes]:

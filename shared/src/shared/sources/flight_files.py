@@ -9,12 +9,32 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from shared.sources.port import Entry, Folder, Skipped, Source
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg")
-SIDECAR_NAMES = ("gcp_list.txt", "geo.txt", "image_groups.txt", "align.las", "align.laz", "align.tif")
 ID_HEX_DIGITS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileRule:
+    """Which files of a folder belong to a flight."""
+
+    suffixes: tuple[str, ...] = (".jpg", ".jpeg")
+    """Of images, in small letters."""
+    sidecars: tuple[str, ...] = ("gcp_list.txt", "geo.txt", "image_groups.txt", "align.*")
+    """Names, or patterns of names, of what photogrammetry wants to know beside the images."""
+
+    def is_image(self, path: str) -> bool:
+        """Return whether a file of this name is taken for a photograph."""
+        return path.lower().endswith(self.suffixes) and not _name(path).startswith(".")
+
+    def is_sidecar(self, path: str) -> bool:
+        """Return whether a file of this name goes along with the images."""
+        return any(fnmatchcase(_name(path), pattern) for pattern in self.sidecars)
+
+
+DEFAULT_RULE = FileRule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +61,8 @@ class FlightFiles:
 def flight_id(source: Source, images_path: str) -> str:
     """Return the flight's id, which its place alone decides."""
     kind = source.uri.partition(":")[0]
-    where = f"{source.path}/{images_path}".rstrip("/")
-    return _digest([kind, "", source.system_id, where])
+    where = f"{source.path}/{images_path}".rstrip("/") if source.path else images_path
+    return _digest([kind, source.tenant, source.system_id, where])
 
 
 def version_of(entries: Iterable[Entry]) -> str:
@@ -51,7 +71,7 @@ def version_of(entries: Iterable[Entry]) -> str:
     return _digest(part for line in lines for part in line)
 
 
-async def read_flight(source: Source, images_path: str) -> FlightFiles:
+async def read_flight(source: Source, images_path: str, rule: FileRule = DEFAULT_RULE) -> FlightFiles:
     """List the images of a flight, and the sidecars in the same folder and the one above it.
 
     Raises:
@@ -59,21 +79,30 @@ async def read_flight(source: Source, images_path: str) -> FlightFiles:
     """
     folder = await source.folder(images_path)
     above = await source.folder(images_path.rpartition("/")[0]) if images_path else Folder()
-    sidecars = [entry for entry in (*above.files, *folder.files) if _name(entry.path) in SIDECAR_NAMES]
+    return flight_of(images_path, folder, above, rule)
+
+
+def flight_of(images_path: str, folder: Folder, above: Folder, rule: FileRule = DEFAULT_RULE) -> FlightFiles:
+    """Return what of the images' folder, and of the one above it, makes a flight."""
+    sidecars = [entry for entry in (*above.files, *folder.files) if rule.is_sidecar(entry.path)]
     return FlightFiles(
         images_path=images_path,
-        images=tuple(entry for entry in folder.files if is_image(entry.path)),
-        sidecars=tuple(sidecars),
+        images=tuple(entry for entry in folder.files if rule.is_image(entry.path)),
+        sidecars=tuple(entry for entry in sidecars if not rule.is_image(entry.path)),
         skipped=(
-            *(skipped for skipped in folder.skipped if is_image(skipped.path)),
-            *(Skipped(path, "a folder named like an image") for path in folder.folders if is_image(path)),
+            *(skipped for skipped in folder.skipped if rule.is_image(skipped.path)),
+            *(
+                Skipped(path, "a folder named like an image")
+                for path in folder.folders
+                if rule.is_image(path)
+            ),
         ),
     )
 
 
 def is_image(path: str) -> bool:
     """Return whether a file of this name is taken for a photograph."""
-    return path.lower().endswith(IMAGE_SUFFIXES) and not _name(path).startswith(".")
+    return DEFAULT_RULE.is_image(path)
 
 
 def _name(path: str) -> str:

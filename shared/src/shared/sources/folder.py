@@ -12,9 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import InvalidInputError, NotFoundError, TransientError
-from shared.sources.port import Entry, Folder, Skipped, SourceChangedError, SourceForbiddenError
+from shared.objects.port import ObjectStore, StoredObject
+from shared.sources.port import (
+    Capabilities,
+    Entry,
+    Folder,
+    Skipped,
+    SourceChangedError,
+    SourceForbiddenError,
+    check_offset,
+)
 
 CHUNK_BYTES = 1 << 20
+CAPABILITIES = Capabilities(ranges=True, parallel_at_most=8)
 
 
 @dataclass(frozen=True)
@@ -42,15 +52,27 @@ class FolderSource:
         """Return the folder's absolute path."""
         return str(self.root)
 
+    @property
+    def tenant(self) -> str:
+        """Return nothing: there is one file system."""
+        return ""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what a disk is good at."""
+        return CAPABILITIES
+
     async def folder(self, path: str = "") -> Folder:
         """List one folder, without entering links that lead out of the source."""
         return await asyncio.to_thread(self._scan, path)
 
     @asynccontextmanager
-    async def open(self, entry: Entry) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         """Read a file in chunks, and check at the end that it stayed the same."""
+        check_offset(self, entry, offset_bytes)
         file = await asyncio.to_thread(self._open, entry)
         try:
+            os.lseek(file, offset_bytes, os.SEEK_SET)
             yield _chunks(file, entry)
             _check_unchanged(file, entry)
         finally:
@@ -59,6 +81,11 @@ class FolderSource:
     def local_path(self, entry: Entry) -> Path | None:
         """Return the file's path."""
         return self._confined(entry.path)
+
+    async def server_copy(self, entry: Entry, objects: ObjectStore, key: str) -> StoredObject | None:
+        """Return None: a disk copies nothing by itself."""
+        del entry, objects, key
+        return None
 
     def _scan(self, path: str) -> Folder:
         folder = self._confined(path)

@@ -5,22 +5,35 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
+from typing_extensions import override
 
-from shared.errors import NotFoundError
+from shared.errors import NotFoundError, TransientError
+from shared.objects.port import ObjectStore, StoredObject
 from shared.objects.s3_errors import code_of, s3_errors, status_of
-from shared.sources.port import Entry, Folder, SourceChangedError, SourceForbiddenError
+from shared.sources.port import (
+    Capabilities,
+    Elsewhere,
+    Entry,
+    Folder,
+    SourceChangedError,
+    SourceForbiddenError,
+    check_offset,
+    whole,
+)
 
 CHUNK_BYTES = 1 << 20
 PAGE = 1000
+COPIED_AT_ONCE_BYTES = 5 << 30
+"""More than this, S3 copies in parts only."""
+CAPABILITIES = Capabilities(ranges=True, parallel_at_most=16)
 
 
 @dataclass(frozen=True)
-class S3Source:
+class S3Source(Elsewhere):
     """A prefix of a bucket; ``client`` is an aiobotocore S3 client."""
 
     client: Any
@@ -43,60 +56,129 @@ class S3Source:
         """Return the prefix."""
         return self.prefix
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what S3 is good at."""
+        return CAPABILITIES
+
     async def folder(self, path: str = "") -> Folder:
         """List one folder, over as many pages as it takes."""
-        prefix = "".join(f"{part}/" for part in (self.prefix, path) if part)
         files: list[Entry] = []
         folders: list[str] = []
-        async for page in self._pages(prefix):
-            files += [
+        async for page in self.pages(path):
+            files += page.files
+            folders += page.folders
+        return Folder(tuple(sorted(files, key=lambda entry: entry.path)), tuple(sorted(folders)))
+
+    async def pages(self, path: str = "") -> AsyncIterator[Folder]:
+        """List one folder page by page, each forgotten before the next is asked for.
+
+        Raises:
+            NotFoundError: There is nothing.
+        """
+        prefix = "".join(f"{part}/" for part in (self.prefix, path) if part)
+        found = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix, Delimiter="/", PaginationConfig={"PageSize": PAGE}
+        )
+        is_empty = True
+        with _translating(f"s3://{self.bucket}/{prefix}"):
+            async for page in found:
+                folder = self._folder(page)
+                is_empty = is_empty and not (folder.files or folder.folders)
+                yield folder
+        if is_empty:
+            raise NotFoundError(f"there is nothing below s3://{self.bucket}/{prefix}")
+
+    @asynccontextmanager
+    async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Read the object if it still is the one that was listed."""
+        check_offset(self, entry, offset_bytes)
+        key = self._key(entry)
+        where = f"s3://{self.bucket}/{key}"
+        span = {"Range": f"bytes={offset_bytes}-"} if 0 < offset_bytes < entry.size_bytes else {}
+        with _changed_if_gone(where), _translating(where):
+            reply = await self.client.get_object(
+                Bucket=self.bucket, Key=key, IfMatch=f'"{entry.token}"', **span
+            )
+        async with reply["Body"] as body:
+            if offset_bytes and not span:
+                yield whole(_nothing(), entry, offset_bytes)
+            else:
+                yield whole(_chunks(body, where), entry, offset_bytes)
+
+    @override
+    async def server_copy(self, entry: Entry, objects: ObjectStore, key: str) -> StoredObject | None:
+        """Let S3 copy the object, where the store is on the same server.
+
+        Its hash stays unknown: what others wrote beside an object says nothing about it.
+        """
+        target = urlsplit(objects.uri(key))
+        if target.scheme != "s3" or entry.size_bytes > COPIED_AT_ONCE_BYTES:
+            return None
+        source = {"Bucket": self.bucket, "Key": self._key(entry)}
+        where = f"s3://{self.bucket}/{source['Key']}"
+        try:
+            with _changed_if_gone(where), _translating(where):
+                await self.client.copy_object(
+                    Bucket=target.netloc,
+                    Key=unquote(target.path).lstrip("/"),
+                    CopySource=source,
+                    CopySourceIfMatch=f'"{entry.token}"',
+                    MetadataDirective="REPLACE",
+                )
+        except SourceForbiddenError:  # a key that may read and not write there, or the other way round
+            return None
+        return await self._copied(entry, objects, key)
+
+    async def _copied(self, entry: Entry, objects: ObjectStore, key: str) -> StoredObject:
+        """Look whether the listed object was copied: not every server heeds conditions on a copy."""
+        where = f"s3://{self.bucket}/{self._key(entry)}"
+        with _changed_if_gone(where), _translating(where):
+            now = await self.client.head_object(Bucket=self.bucket, Key=self._key(entry))
+        if now["ETag"].strip('"') != entry.token:
+            await objects.delete(key)
+            raise SourceChangedError(f"{where} was replaced since it was listed")
+        stored = await objects.stat(key)
+        if stored is None or stored.size_bytes != entry.size_bytes:
+            raise TransientError(f"{entry.path}: the S3 server copied something else")
+        return stored
+
+    def _folder(self, page: dict[str, Any]) -> Folder:
+        return Folder(
+            files=tuple(
                 Entry(self._relative(item["Key"]), item["Size"], item["ETag"].strip('"'))
                 for item in page.get("Contents", [])
                 if not item["Key"].endswith("/")
-            ]
-            folders += [self._relative(item["Prefix"]).rstrip("/") for item in page.get("CommonPrefixes", [])]
-        if not files and not folders:
-            raise NotFoundError(f"there is nothing below s3://{self.bucket}/{prefix}")
-        return Folder(tuple(sorted(files, key=lambda entry: entry.path)), tuple(sorted(folders)))
-
-    @asynccontextmanager
-    async def open(self, entry: Entry) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Read the object if it still is the one that was listed."""
-        key = f"{self.prefix}/{entry.path}".lstrip("/")
-        where = f"s3://{self.bucket}/{key}"
-        try:
-            with _translating(where):
-                reply = await self.client.get_object(Bucket=self.bucket, Key=key, IfMatch=f'"{entry.token}"')
-        except NotFoundError as error:
-            raise SourceChangedError(f"{where} is gone since it was listed") from error
-        async with reply["Body"] as body:
-            yield _chunks(body, entry, where)
-
-    def local_path(self, entry: Entry) -> Path | None:
-        """Return None: objects lie elsewhere."""
-        del entry
-        return None
-
-    async def _pages(self, prefix: str) -> AsyncIterator[dict[str, Any]]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=prefix, Delimiter="/", PaginationConfig={"PageSize": PAGE}
+            ),
+            folders=tuple(
+                self._relative(item["Prefix"]).rstrip("/") for item in page.get("CommonPrefixes", [])
+            ),
         )
-        with _translating(f"s3://{self.bucket}/{prefix}"):
-            async for page in pages:
-                yield page
+
+    def _key(self, entry: Entry) -> str:
+        return f"{self.prefix}/{entry.path}" if self.prefix else entry.path
 
     def _relative(self, key: str) -> str:
         return key[len(self.prefix) + 1 :] if self.prefix else key
 
 
-async def _chunks(body: Any, entry: Entry, where: str) -> AsyncIterator[bytes]:
-    received = 0
+async def _chunks(body: Any, where: str) -> AsyncIterator[bytes]:
     with _translating(where):
         while chunk := await body.read(CHUNK_BYTES):
-            received += len(chunk)
             yield chunk
-    if received != entry.size_bytes:
-        raise SourceChangedError(f"{entry.path}: {received} bytes came, {entry.size_bytes} were listed")
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
+
+
+@contextmanager
+def _changed_if_gone(where: str) -> Iterator[None]:
+    try:
+        yield
+    except NotFoundError as error:
+        raise SourceChangedError(f"{where} is gone since it was listed") from error
 
 
 @contextmanager

@@ -1,0 +1,223 @@
+"""Requests to file servers that others named: retried, bounded, answered with errors of a source."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http import HTTPStatus
+
+from aiohttp import ClientError, ClientResponse, ClientSession
+from yarl import URL
+
+from shared.errors import InvalidInputError, PermanentError, TransientError
+from shared.sources.http_answers import check_same, checked, is_strong, meaning, shown
+from shared.sources.pace import Pace
+
+REDIRECTS_AT_MOST = 5
+ATTEMPTS = 4
+FIRST_WAIT_S = 0.2
+LONGEST_WAIT_S = 10.0
+ANSWER_WITHIN_S = 60.0
+DOCUMENT_AT_MOST_BYTES = 64 << 20
+_MAY_PASS = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_WEAK = "W/"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A small answer, whole."""
+
+    url: URL
+    """Where it came from, after redirects."""
+    body: bytes
+    headers: Mapping[str, str]
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """A session, what goes along with each of its requests, and how they are repeated."""
+
+    session: ClientSession
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    follows: bool = True
+    """Whether redirects are followed; never with a login."""
+    allow_plain: bool = False
+    """Whether redirects may lead to http."""
+    pace: Pace = field(default_factory=Pace)
+
+    @asynccontextmanager
+    async def answer(
+        self,
+        method: str,
+        url: URL,
+        *wanted: int,
+        headers: Mapping[str, str] | None = None,
+        data: str | None = None,
+    ) -> AsyncIterator[ClientResponse]:
+        """Send a request until it is answered with one of the ``wanted`` statuses.
+
+        Raises:
+            NotFoundError: 404, 410.
+            SourceForbiddenError: 401, 403.
+            SourceChangedError: 412, 416: a condition does not hold any more.
+            TransientError: Out of reach, busy or broken, after some attempts.
+            InvalidInputError: Any other answer, or an address that may not be reached.
+        """
+        async with AsyncExitStack() as stack:
+            yield await self._persistently(stack, method, url, wanted, headers or {}, data)
+
+    async def document(
+        self,
+        method: str,
+        url: URL,
+        *wanted: int,
+        headers: Mapping[str, str] | None = None,
+        data: str | None = None,
+    ) -> Document:
+        """Return a small answer whole."""
+        async with self.answer(method, url, *wanted, headers=headers, data=data) as answer:
+            body = bytearray()
+            async for chunk in self.body(answer):
+                body += chunk
+                if len(body) > DOCUMENT_AT_MOST_BYTES:
+                    raise PermanentError(
+                        f"{shown(url)} answers with more than {DOCUMENT_AT_MOST_BYTES} bytes"
+                    )
+            return Document(answer.url, bytes(body), answer.headers, answer.status)
+
+    async def body(self, answer: ClientResponse) -> AsyncIterator[bytes]:
+        """Yield a body as it comes.
+
+        Raises:
+            TransientError: It broke off, or comes too slowly.
+        """
+        received_bytes, waited_s = 0, 0.0
+        while True:
+            begun_s = time.monotonic()
+            try:
+                chunk = await answer.content.readany()
+            except (ClientError, TimeoutError, OSError) as error:
+                raise TransientError(
+                    f"{shown(answer.url)} broke off after {received_bytes} bytes ({type(error).__name__})"
+                ) from error
+            if not chunk:
+                return
+            received_bytes += len(chunk)
+            waited_s += time.monotonic() - begun_s
+            if self.pace.is_too_slow(received_bytes, waited_s):
+                raise TransientError(f"{shown(answer.url)} comes too slowly: {received_bytes} bytes")
+            yield chunk
+
+    @asynccontextmanager
+    async def file(
+        self,
+        url: URL,
+        offset_bytes: int = 0,
+        token: str = "",
+        *,
+        end_bytes: int | None = None,
+        size_bytes: int | None = None,
+    ) -> AsyncIterator[tuple[ClientResponse, AsyncIterator[bytes]]]:
+        """Read a file, or a part of it, if it still has its token: its ETag, or when it was modified.
+
+        A server that knows no ranges sends all of it; what comes before ``offset_bytes`` is passed over.
+        Since nobody sends the part behind the last byte, that byte is asked for where reading begins there.
+        """
+        start = offset_bytes - (offset_bytes > 0 and offset_bytes == size_bytes)
+        headers = {"Accept-Encoding": "identity"}
+        if offset_bytes or end_bytes is not None:
+            last = "" if end_bytes is None else end_bytes - 1
+            headers["Range"] = f"bytes={start}-{last}"
+        if is_strong(token):
+            headers["If-Match"] = token
+        async with self.answer("GET", url, 200, 206, headers=headers) as answer:
+            check_same(answer, token, start)
+            comes_from = start if answer.status == HTTPStatus.PARTIAL_CONTENT else 0
+            yield answer, _behind(self.body(answer), offset_bytes - comes_from)
+
+    async def _persistently(
+        self,
+        stack: AsyncExitStack,
+        method: str,
+        url: URL,
+        wanted: tuple[int, ...],
+        headers: Mapping[str, str],
+        data: str | None,
+    ) -> ClientResponse:
+        attempt = 0
+        while True:
+            try:
+                return await self._followed(stack, method, url, wanted, headers, data)
+            except TransientError as error:
+                wait_s = _wait_s(attempt, error.retry_after)
+                if wait_s is None:
+                    raise
+            await stack.aclose()
+            await asyncio.sleep(wait_s)
+            attempt += 1
+
+    async def _followed(
+        self,
+        stack: AsyncExitStack,
+        method: str,
+        url: URL,
+        wanted: tuple[int, ...],
+        headers: Mapping[str, str],
+        data: str | None,
+    ) -> ClientResponse:
+        for _ in range(REDIRECTS_AT_MOST + 1):
+            answer = await self._sent(stack, method, url, headers, data)
+            if answer.status in wanted:
+                return answer
+            if answer.status not in _REDIRECTS or not self.follows:
+                raise meaning(answer)
+            url = self._next(url, answer)
+            await stack.aclose()
+        raise InvalidInputError(f"{shown(url)}: more than {REDIRECTS_AT_MOST} redirects", field="source")
+
+    async def _sent(
+        self, stack: AsyncExitStack, method: str, url: URL, headers: Mapping[str, str], data: str | None
+    ) -> ClientResponse:
+        asking = self.session.request(
+            method,
+            url,
+            headers={**self.headers, **headers},
+            data=data,
+            allow_redirects=False,
+            auto_decompress=False,
+        )
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await stack.enter_async_context(asking)
+        except (ClientError, TimeoutError, OSError) as error:
+            raise TransientError(f"{shown(url)} is out of reach ({type(error).__name__})") from error
+
+    def _next(self, url: URL, answer: ClientResponse) -> URL:
+        try:
+            target = url.join(URL(answer.headers["Location"]))
+        except (KeyError, ValueError):
+            raise InvalidInputError(f"{shown(url)} redirects to what is no URL", field="source") from None
+        return checked(target, allow_plain=self.allow_plain)
+
+
+def _wait_s(attempt: int, asked: timedelta | None) -> float | None:
+    """Return how long to wait before another attempt; None: there is to be none."""
+    if attempt + 1 >= ATTEMPTS:
+        return None
+    if asked is not None:
+        return asked.total_seconds() if asked.total_seconds() <= LONGEST_WAIT_S else None
+    return random.uniform(0, FIRST_WAIT_S * 2**attempt)  # noqa: S311 - no secret
+
+
+async def _behind(chunks: AsyncIterator[bytes], offset_bytes: int) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        if offset_bytes < len(chunk):
+            yield chunk[offset_bytes:]
+        offset_bytes = max(0, offset_bytes - len(chunk))
