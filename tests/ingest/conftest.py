@@ -26,7 +26,7 @@ from shared.sources.folder import FolderSource
 from shared.state import Collection
 from tests.support.listening import TELLING, heard
 
-JPEG = b"\xff\xd8\xff\xe0 no real image \xff\xd9"
+JPEG = b"\xff\xd8\xff\xe0\x00\x02 no real image \xff\xd9"
 LADDER = (timedelta(milliseconds=100),) * 3
 
 

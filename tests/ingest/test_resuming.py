@@ -9,12 +9,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from ingest.collections import JOURNAL, TRANSFERS
-from ingest.copying import Copier, Counted
-from ingest.domain.transfers import FileRecord, Transfer
+from ingest.copying import Copier
+from ingest.domain.transfers import FileRecord, Staged, Transfer
+from ingest.files import Rules
+from ingest.limits import Budget, Limits
+from ingest.tally import Tally
 from shared.platform import Platform
-from shared.sources import open_sources
+from shared.sources import Sources, open_sources
 from shared.state import Collection
 from tests.ingest.conftest import JPEG, Ingest, found_by_discovery, found_outside, opened, running_ingest
 from tests.ingest.test_staging import images_in, tamper
@@ -79,23 +83,31 @@ async def test_two_thousand_files_resume_without_reading_one_again(tmp_path: Pat
     counts: list[int] = []
     async with opened(tmp_path / "home") as on, open_sources(on.settings) as sources:
         await on.store.declare(TRANSFERS, JOURNAL)
-        copier = Copier(sources, on.objects, Collection(on.store, JOURNAL, FileRecord), 4)
+        copier = copier_on(on, sources)
         ask = found_outside(folder)
         transfer = Transfer(asks=(ask,), created_at=ask.time, updated_at=ask.time)
-        await copier.copy(transfer, counting(counts))
+        await copied(copier, transfer, counts)
         for image in images_in(folder):
             tamper(image)
         fill(folder, 1000, first=1000)
         counts.clear()
-        staged = await copier.copy(transfer, counting(counts))
+        staged = await copied(copier, transfer, counts)
         first = await kept_hash(on, "outside", "1", "00000.jpg")
 
     assert (counts[0], len(counts), staged.image_count) == (1000, 1001, 2000)
     assert first == sha256(JPEG + b"0").hexdigest()
 
 
-def counting(counts: list[int]) -> Counted:
-    async def counted(done: int, _total: int, _copied: int) -> None:
-        counts.append(done)
+def copier_on(on: Platform, sources: Sources, **rules: Any) -> Copier:
+    """Return a copier that nobody's loop runs."""
+    transfers, lines = Collection(on.store, TRANSFERS, Transfer), Collection(on.store, JOURNAL, FileRecord)
+    return Copier(sources, on.objects, transfers, lines, Limits(8, Budget(64 << 20)), Rules(**rules))
 
-    return counted
+
+async def copied(copier: Copier, transfer: Transfer, counts: list[int]) -> Staged:
+    tally = Tally()
+
+    async def counted() -> None:
+        counts.append(tally.amounts.files_done)
+
+    return await copier.copy(transfer, tally, counted)

@@ -202,7 +202,7 @@ async def test_a_full_disk_delays_a_flight_and_loses_nothing(
     tmp_path: Path, disk: Path, flight: Path
 ) -> None:
     for number in range(4):
-        (flight / f"big-{number}.jpg").write_bytes(JPEG * 25_000)
+        (flight / f"big-{number}.jpg").write_bytes(JPEG * 25_000 + bytes([number]))
     ballast = disk / "ballast"
     ballast.write_bytes(b"x" * (3 << 20))
     place = {"objects": f"file://{disk}/objects", "retry_ladder": LADDER * 10}

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.domain.manifest import make_manifest, why_no_image
+from ingest.domain.images import why_no_image
+from ingest.domain.manifest import make_manifest
 from ingest.domain.transfers import FileRecord, FileState
 from shared.sources import Skipped
 
@@ -38,4 +39,6 @@ def test_a_manifest_sorts_images_sidecars_and_rejected_files() -> None:
     ],
 )
 def test_only_the_start_of_a_jpeg_is_an_image(size_bytes: int, head: bytes, reason: str | None) -> None:
-    assert why_no_image(size_bytes, head) == reason
+    why = why_no_image("a.JPG", size_bytes, head)
+
+    assert (why[1] if why else None) == reason

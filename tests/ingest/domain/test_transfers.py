@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ingest.domain.transfers import (
+    Amounts,
     Staged,
     Transfer,
     TransferState,
@@ -16,8 +17,7 @@ from ingest.domain.transfers import (
     transfer_id,
     untold,
 )
-from ingest.handlers import answer_id, told
-from ingest.loops import failed, finished, postponed
+from ingest.telling import answer_id, failed, finished, postponed, told
 from shared.events import Event, FlightFound, FlightOptions, ImagesStaged, TaskCompleted, new_event
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -63,7 +63,7 @@ def test_a_rerun_of_a_failed_transfer_begins_anew() -> None:
 
 
 def test_a_finished_transfer_tells_each_rerun_once() -> None:
-    first = finished(transfer(), STAGED)
+    first = finished(transfer(), STAGED, Amounts())
     second = told(asked(first.body, found(1), NOW), NOW)
     third = told(asked(second.body, found(1), NOW), NOW)
 
@@ -118,7 +118,7 @@ def test_an_answer_is_named_after_the_whole_request() -> None:
     assert len({answer_id(ask, "staged"), answer_id(ask, "failed"), answer_id(other, "staged")}) == 3
 
 
-@pytest.mark.parametrize("change", [finished(transfer(), STAGED), failed(transfer(), "bad")])
+@pytest.mark.parametrize("change", [finished(transfer(), STAGED, Amounts()), failed(transfer(), "bad")])
 def test_answers_carry_cause_and_correlation(change: Any) -> None:
     (event,) = change.events
 
@@ -129,4 +129,4 @@ def test_answers_carry_cause_and_correlation(change: Any) -> None:
 def test_a_request_with_the_longest_id_is_answered() -> None:
     ask = found().model_copy(update={"id": "x" * 512})
 
-    assert len(finished(transfer(ask), STAGED).events) == 1
+    assert len(finished(transfer(ask), STAGED, Amounts()).events) == 1

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
-from pathlib import Path
 
 import structlog
 
-from ingest.domain.manifest import MAGIC_BYTES, Manifest, make_manifest, why_no_image
-from ingest.domain.transfers import FileRecord, FileState, Staged, Transfer, base_key, transfer_id
-from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
+from ingest.domain.manifest import Manifest, duplicates, make_manifest
+from ingest.domain.transfers import UNLUCKY, FileRecord, Rejection, Staged, Transfer, base_key
+from ingest.files import FileCopier, ReadError, Rules
+from ingest.journal import Journal, rejected
+from ingest.limits import Limits
+from ingest.ports import OpensSources
+from ingest.reuse import Older, Reuse
+from ingest.tally import Tally
+from shared.errors import PermanentError, TransientError
 from shared.events import FlightFound
-from shared.objects.port import ContentError, ObjectStore
-from shared.sources import (
-    Entry,
-    FlightFiles,
-    Source,
-    SourceChangedError,
-    Sources,
-    is_image,
-    read_flight,
-)
-from shared.state import AlreadyExistsError, Collection
+from shared.objects.port import ObjectStore
+from shared.sources import Entry, FlightFiles, Source, read_flight
+from shared.state import Collection
 
 log = structlog.get_logger()
 
 DISCOVERY = "flightline/discovery"
+TRIES = 3
+"""How often a file is tried in one attempt at the flight."""
+FIRST_PAUSE_S = 0.2
+PAUSE_AT_MOST_S = 30.0
 
-Counted = Callable[[int, int, int], Awaitable[None]]
-"""Hears of every finished file: done, total, bytes."""
+Counted = Callable[[], Awaitable[None]]
+"""Hears of every finished file."""
 
 
 class FlightChangedError(PermanentError):
@@ -43,29 +43,47 @@ class FlightChangedError(PermanentError):
 class Copier:
     """Copies flights."""
 
-    sources: Sources
+    sources: OpensSources
     objects: ObjectStore
-    journal: Collection[FileRecord]
-    files_at_once: int
+    transfers: Collection[Transfer]
+    lines: Collection[FileRecord]
+    limits: Limits
+    rules: Rules
 
-    async def copy(self, transfer: Transfer, counted: Counted) -> Staged:
+    async def copy(
+        self, transfer: Transfer, tally: Tally, counted: Counted, *, is_last: bool = False
+    ) -> Staged:
         """Copy what is not in the journal yet, write the manifest and return what was staged.
+
+        Args:
+            transfer: What to copy.
+            tally: Kept up to date.
+            counted: Called behind every file.
+            is_last: A few files that cannot be read, even now, are left out.
 
         Raises:
             FlightChangedError: The source does not hold the announced version any more.
+            LoginNeededError: The source's user has to log in again.
             PermanentError: The source cannot be read, or holds no image.
             TransientError: Some files could not be copied this time; the others are in the journal.
         """
-        source = await self.sources.at(transfer.flight.source)
+        flight = transfer.flight
+        source = await self.sources.at(flight.source, flight.owner)
         files = await self._announced_files(source, transfer)
-        work = _Work(self, source, transfer.flight, files, counted)
-        await work.run()
-        if (await read_flight(source, transfer.flight.images_path)).version != files.version:
+        journal = Journal(self.lines, transfer)
+        entries = (*files.images, *files.sidecars)
+        await journal.read(entries)
+        tally.begin(entries, journal.done())
+        todo = [entry for entry in entries if not journal.is_done(entry)]
+        work = _Work(await self._file_copier(source, transfer, files, journal, tally, todo), counted, todo)
+        await work.run(is_last=is_last)
+        await self._leave_duplicates_out(files, journal, tally)
+        if (await read_flight(source, flight.images_path, self.rules.belongs)).version != files.version:
             raise TransientError(f"{source.uri} changed while it was copied")
-        return await self._write_manifest(transfer.flight, work, files)
+        return await self._write_manifest(flight, journal, files)
 
     async def _announced_files(self, source: Source, transfer: Transfer) -> FlightFiles:
-        files = await read_flight(source, transfer.flight.images_path)
+        files = await read_flight(source, transfer.flight.images_path, self.rules.belongs)
         told_by = transfer.asks[-1].source
         if told_by == DISCOVERY and files.version != transfer.flight.version:
             raise FlightChangedError(
@@ -74,11 +92,47 @@ class Copier:
             )
         return files
 
-    async def _write_manifest(self, flight: FlightFound, work: _Work, files: FlightFiles) -> Staged:
+    async def _file_copier(
+        self,
+        source: Source,
+        transfer: Transfer,
+        files: FlightFiles,
+        journal: Journal,
+        tally: Tally,
+        todo: list[Entry],
+    ) -> FileCopier:
+        older = await Older.of(transfer, self.transfers, self.lines) if todo else Older()
+        scheme = source.uri.partition(":")[0]
+        in_order = sorted(entry.path for entry in files.images)
+        return FileCopier(
+            source=source,
+            objects=self.objects,
+            flight=transfer.flight,
+            journal=journal,
+            reuse=Reuse(self.objects, self.lines, older, transfer.flight.owner),
+            lane=self.limits.lane(f"{scheme}:{source.system_id}", source.capabilities.parallel_at_most),
+            limits=self.limits,
+            tally=tally,
+            rules=self.rules,
+            too_many=frozenset(in_order[self.rules.files_at_most :]),
+        )
+
+    async def _leave_duplicates_out(self, files: FlightFiles, journal: Journal, tally: Tally) -> None:
+        images = {entry.path for entry in files.images}
+        for line, kept in duplicates(line for line in journal.done() if line.path in images):
+            reason = f"duplicate: the same content as {kept.path}"
+            without = rejected(line, Rejection.DUPLICATE, reason)
+            update = {"key": None, "duplicate_of": kept.path}
+            tally.ended(await journal.write(without.model_copy(update=update)))
+            if line.key:
+                await self.objects.delete(line.key)
+
+    async def _write_manifest(self, flight: FlightFound, journal: Journal, files: FlightFiles) -> Staged:
+        lines = [*journal.done()]
         manifest = make_manifest(
             flight.flight_id,
             flight.version,
-            work.journal.values(),
+            lines,
             image_paths=frozenset(entry.path for entry in files.images),
             skipped=files.skipped,
         )
@@ -94,136 +148,92 @@ class Copier:
             image_count=len(manifest.images),
             total_bytes=sum(file.size_bytes for file in manifest.images),
             rejected_count=len(manifest.rejected),
+            unlucky_count=sum(line.rejected_as in UNLUCKY for line in lines),
         )
 
 
 @dataclass
 class _Work:
-    """One attempt at one transfer."""
+    """One attempt at the files of one transfer."""
 
-    copier: Copier
-    source: Source
-    flight: FlightFound
-    files: FlightFiles
+    copier: FileCopier
     counted: Counted
-    journal: dict[str, FileRecord] = field(default_factory=dict)
-    copied_bytes: int = 0
-    failures: list[TransientError] = field(default_factory=list)
+    todo: list[Entry]
+    tries: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, tuple[Entry, TransientError]] = field(default_factory=dict)
     refusals: list[PermanentError] = field(default_factory=list)
 
-    async def run(self) -> None:
-        """Copy every file that the journal does not have, a few at a time."""
-        await self._read_journal()
-        todo = [entry for entry in self._entries() if not self._is_done(entry)]
-        await self._count()
-        slots = asyncio.Semaphore(self.copier.files_at_once)
-        async with asyncio.TaskGroup() as copies:
-            for entry in todo:
-                await slots.acquire()
-                copies.create_task(self._copy(entry)).add_done_callback(lambda _: slots.release())
+    async def run(self, *, is_last: bool) -> None:
+        """Copy every file that is to be copied, a few at a time."""
+        await self.counted()
+        queue = deque(self.todo)
+        at_once = min(self.copier.limits.files_at_once, len(queue))
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(at_once):
+                workers.create_task(self._work(queue))
         if self.refusals:
             raise self.refusals[0]
         if self.failures:
-            raise TransientError(f"{len(self.failures)} of {len(todo)} files failed: {self.failures[0]}")
+            await self._judge(is_last=is_last)
 
-    def _entries(self) -> tuple[Entry, ...]:
-        return (*self.files.images, *self.files.sidecars)
+    async def _work(self, queue: deque[Entry]) -> None:
+        while queue and not self.refusals:
+            entry = queue.popleft()
+            try:
+                line = await self.copier.copy(entry)
+            except ReadError as error:
+                self._failed_to_read(entry, error, queue)
+            except TransientError as error:  # the others go on; the transfer is tried again for this one
+                self._failed(entry, error)
+            except PermanentError as error:  # so that no other file fares better
+                self.refusals.append(error)
+            else:
+                self.copier.tally.ended(line)
+                await self.counted()
 
-    def _is_done(self, entry: Entry) -> bool:
-        known = self.journal.get(entry.path)
-        return known is not None and (known.size_bytes, known.token) == (entry.size_bytes, entry.token)
-
-    async def _read_journal(self) -> None:
-        cursor: str | None = None
-        while True:
-            page = await self.copier.journal.find(
-                {"transfer": transfer_id(self.flight)}, limit=1000, after=cursor
-            )
-            self.journal |= {document.body.path: document.body for document in page.items}
-            cursor = page.cursor
-            if cursor is None:
-                break
-        present = {entry.path for entry in self._entries()}
-        self.journal = {path: record for path, record in self.journal.items() if path in present}
-        self.copied_bytes = sum(record.size_bytes for record in self.journal.values())
-
-    async def _copy(self, entry: Entry) -> None:
-        if self.refusals:
-            return
-        try:
-            record = await self._copied_or_rejected(entry)
-            await self._write_down(record)
-        except TransientError as error:  # the others go on; the transfer is tried again for this one
-            log.warning("file.failed", path=entry.path, error=str(error))
-            self.failures.append(error)
-        except PermanentError as error:  # of the object store, so that no other file fares better
-            self.refusals.append(error)
+    def _failed_to_read(self, entry: Entry, error: ReadError, queue: deque[Entry]) -> None:
+        self.tries[entry.path] += 1
+        tries = self.tries[entry.path]
+        pause_s = error.retry_after.total_seconds() if error.retry_after else FIRST_PAUSE_S * 2**tries
+        if not error.has_changed:
+            self.copier.lane.was_too_much(min(pause_s, PAUSE_AT_MOST_S))
+        if tries < TRIES and pause_s <= PAUSE_AT_MOST_S:
+            log.info("file.tried_again", path=entry.path, error=str(error), tries=tries)
+            queue.append(entry)
         else:
-            self.copied_bytes += record.size_bytes
-            self.journal[entry.path] = record
-            await self._count()
+            self._failed(entry, error)
 
-    async def _copied_or_rejected(self, entry: Entry) -> FileRecord:
-        record = FileRecord(
-            transfer=transfer_id(self.flight),
-            path=entry.path,
-            size_bytes=entry.size_bytes,
-            token=entry.token,
-            state=FileState.REJECTED,
+    def _failed(self, entry: Entry, error: TransientError) -> None:
+        log.warning("file.failed", path=entry.path, error=str(error))
+        self.failures[entry.path] = (entry, error)
+
+    async def _judge(self, *, is_last: bool) -> None:
+        """Leave a few files out that cannot be read, or raise for all that failed."""
+        failures = [*self.failures.values()]
+        if is_last and self._may_leave_out():
+            for entry, error in failures:
+                assert isinstance(error, ReadError)
+                self.copier.tally.ended(await self.copier.give_up(entry, error))
+            return
+        for entry, error in failures:
+            await self._note_attempt(entry, error)
+        waits = [error.retry_after for _, error in failures if error.retry_after]
+        raise TransientError(
+            f"{len(failures)} of {len(self.todo)} files failed: {failures[0][1]}",
+            retry_after=max(waits, default=None),
         )
-        try:
-            return await self._copied(entry, record)
-        except InvalidInputError as error:  # the source may not be read here, or no key can have this name
-            return _rejected(record, str(error))
-        except (ContentError, NotFoundError) as error:
-            raise SourceChangedError(f"{entry.path}: {error}") from error
 
-    async def _copied(self, entry: Entry, record: FileRecord) -> FileRecord:
-        async with self._opened(entry) as (head, content):
-            if is_image(entry.path) and (reason := why_no_image(entry.size_bytes, head)):
-                return _rejected(record, reason)
-            key = f"{base_key(self.flight)}/files/{entry.path}"
-            stored = await self.copier.objects.put(
-                key, content, size_bytes=entry.size_bytes, content_type=_media_type(entry)
-            )
-        return record.model_copy(update={"state": FileState.STAGED, "key": key, "sha256": stored.sha256})
+    def _may_leave_out(self) -> bool:
+        of_all = self.copier.tally.amounts.files_total
+        most = max(1, int(self.copier.rules.unreadable_at_most * of_all))
+        were_read = all(isinstance(error, ReadError) for _, error in self.failures.values())
+        return were_read and len(self.failures) <= most and self.copier.tally.staged_count > 0
 
-    @asynccontextmanager
-    async def _opened(self, entry: Entry) -> AsyncIterator[tuple[bytes, AsyncIterator[bytes] | Path]]:
-        """Give the first bytes and the whole content; a local file is copied by the store itself."""
-        async with self.source.open(entry) as chunks:
-            head = b""
-            async for first in chunks:
-                head = first
-                break
-            local = self.source.local_path(entry)
-            yield head[:MAGIC_BYTES], local or _rejoined(head, chunks)
-
-    async def _write_down(self, record: FileRecord) -> None:
-        name = f"{record.transfer}.{sha256(record.path.encode()).hexdigest()[:24]}"
-        try:
-            await self.copier.journal.insert(name, record)
-        except AlreadyExistsError:  # the source's file was replaced since an earlier attempt
-            await self.copier.journal.update(name, lambda _: record)
-
-    async def _count(self) -> None:
-        await self.counted(len(self.journal), len(self._entries()), self.copied_bytes)
-
-
-async def _rejoined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if head:
-        yield head
-    async for chunk in rest:
-        yield chunk
-
-
-def _rejected(record: FileRecord, reason: str) -> FileRecord:
-    log.warning("file.rejected", path=record.path, reason=reason)
-    return record.model_copy(update={"reason": reason})
-
-
-def _media_type(entry: Entry) -> str:
-    return "image/jpeg" if is_image(entry.path) else "application/octet-stream"
+    async def _note_attempt(self, entry: Entry, error: TransientError) -> None:
+        line = self.copier.journal.line(entry)
+        await self.copier.journal.write(
+            line.model_copy(update={"attempts": line.attempts + 1, "reason": str(error)})
+        )
 
 
 def _no_image(flight: FlightFound, manifest: Manifest) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from uuid import NAMESPACE_URL, uuid5
 
-from ingest.domain.transfers import Transfer, TransferState, asked, images_staged, transfer_id, untold
-from shared.events import Event, FlightFound, new_event
-from shared.state import Change, Collection
-
-SERVICE = "flightline/ingest"
+from ingest.domain.transfers import Transfer, asked, transfer_id
+from ingest.telling import told
+from shared.events import Event, FlightFound
+from shared.state import Collection
 
 
 async def begin_transfer(
@@ -24,21 +22,3 @@ async def begin_transfer(
     if not is_new:
         await transfers.update(name, lambda transfer: told(asked(transfer, event, now), now), seen=event)
     wake()
-
-
-def answer_id(ask: Event[FlightFound], outcome: str) -> str:
-    """Name the one event that tells whoever asked of the outcome."""
-    return str(uuid5(NAMESPACE_URL, f"ingest/{outcome}/{ask.key}"))
-
-
-def told(transfer: Transfer, now: datetime) -> Change[Transfer]:
-    """Return the transfer and what everybody who asked has to hear of it."""
-    if transfer.state is not TransferState.STAGED or transfer.staged is None:
-        return Change(transfer)
-    asks = untold(transfer)
-    events = [
-        new_event(SERVICE, images_staged(ask, transfer.staged), event_id=answer_id(ask, "staged"), cause=ask)
-        for ask in asks
-    ]
-    reruns = (*transfer.told, *(ask.data.rerun for ask in asks))
-    return Change(transfer.model_copy(update={"told": reruns, "updated_at": now}), events)

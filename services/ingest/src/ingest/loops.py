@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from uuid import NAMESPACE_URL, uuid5
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from ingest.copying import Copier
-from ingest.domain.transfers import (
-    Staged,
-    Transfer,
-    TransferState,
-    delay_s,
-    untold,
-)
-from ingest.handlers import SERVICE, answer_id, told
+from ingest.copying import Copier, FlightChangedError
+from ingest.domain.transfers import UNDER_WAY, Staged, Transfer, TransferState, begun
+from ingest.sweeping import forget_halves, sweep
+from ingest.tally import Tally
+from ingest.telling import failed, finished, postponed, swept, waiting_for_login
 from shared.errors import PermanentError, TransientError
-from shared.events import Event, FlightFound, TaskCompleted, new_event
 from shared.messaging.bus import Bus
 from shared.messaging.progress import Progress
-from shared.state import Between, Change, Collection, Document, LeaseLostError, Order, Where
+from shared.sources.port import LoginNeededError
+from shared.state import Between, Change, Collection, Document, LeaseLostError, OneOf, Order, Where
 from shared.state.work import WorkQueue
 
-_COPYING: Where = {"state": TransferState.COPYING.value}
+_WORKED_ON = (TransferState.COPYING, TransferState.NEEDS_LOGIN, TransferState.CANCELED)
+NOTED_EVERY_S = 1.0
+"""How often a transfer is written how far it is, and seen whether it still is to go on."""
+
+Outcome = Callable[[Transfer], Change[Transfer]]
 
 log = structlog.get_logger()
+
+
+class _StoppedError(Exception):
+    """Somebody paused or canceled the transfer."""
 
 
 @dataclass(slots=True)
@@ -47,10 +50,11 @@ class TransferLoop:
     at_once: int
     retry_after: tuple[timedelta, ...]
     """How long to wait after each failure that may pass."""
+    login_checked_every: timedelta
     _queue: WorkQueue[Transfer] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Say which transfers wait: those to be copied whose time has come, longest due first."""
+        """Say which transfers wait: those whose time has come, longest due first."""
         self._queue = WorkQueue(
             self.transfers,
             waiting=_due,
@@ -58,7 +62,7 @@ class TransferLoop:
             owner=self.owner,
             lease=self.lease,
             at_once=self.at_once,
-            left_behind=_COPYING,
+            left_behind={"state": OneOf(tuple(state.value for state in TransferState))},
         )
 
     def wake(self) -> None:
@@ -73,91 +77,93 @@ class TransferLoop:
         flight = document.body.flight
         with bound_contextvars(flight_id=flight.flight_id, version=flight.version):
             try:
-                outcome = await self._copied(document.body)
+                outcome = await self._outcome(document)
             except asyncio.CancelledError:  # told to stop: another process shall not wait for the lease
                 with suppress(LeaseLostError, TransientError):
                     await asyncio.shield(self.transfers.release(document.id, owner=self.owner))
                 raise
             await self.transfers.update(document.id, outcome, owner=self.owner)
 
-    async def _copied(self, transfer: Transfer) -> Callable[[Transfer], Change[Transfer]]:
-        how_far = Progress(flight_id=transfer.flight.flight_id, stage="staging", done=0, total=1)
+    async def _outcome(self, document: Document[Transfer]) -> Outcome:
+        transfer = document.body
+        if transfer.state is TransferState.CANCELED:
+            await sweep(transfer, self.copier.objects, self.copier.lines)
+            return swept
+        return await self._outcome_of_copying(document)
 
-        async def counted(done: int, total: int, copied: int) -> None:
-            nonlocal how_far
-            how_far = how_far.model_copy(update={"done": done, "total": total, "bytes": copied})
-            await self.bus.progress(how_far)
-
+    async def _outcome_of_copying(self, document: Document[Transfer]) -> Outcome:
+        transfer, tally = document.body, Tally()
         try:
-            staged = await self.copier.copy(transfer, counted)
+            staged = await self._copied(document, tally)
+        except _StoppedError:
+            log.info("transfer.stopped")
+            return partial(Change, release=True)
+        except LoginNeededError as error:
+            log.warning("transfer.needs_login", error=str(error))
+            return partial(waiting_for_login, error=str(error), every=self.login_checked_every)
         except PermanentError as error:
+            if isinstance(error, FlightChangedError):
+                await forget_halves(transfer, self.copier.objects, self.copier.lines)
             return partial(failed, error=str(error))
         except TransientError as error:
-            log.warning("transfer.interrupted", error=str(error), attempt=transfer.attempt + 1)
-            await self.bus.progress(how_far.model_copy(update={"message": f"interrupted: {error}"}))
-            return partial(postponed, error=str(error), ladder=self.retry_after)
+            return await self._interrupted(transfer, tally, error)
         except Exception as error:  # a bug must not keep the other transfers waiting
             log.exception("transfer.broken")
             return partial(failed, error=f"internal error, please report it: {type(error).__name__}: {error}")
         log.info("transfer.staged", images=staged.image_count, rejected=staged.rejected_count)
-        return partial(finished, staged=staged)
+        return partial(finished, staged=staged, amounts=tally.amounts)
+
+    async def _interrupted(self, transfer: Transfer, tally: Tally, error: TransientError) -> Outcome:
+        log.warning("transfer.interrupted", error=str(error), attempt=transfer.attempt + 1)
+        await self._tell(transfer, tally, f"interrupted: {error}")
+        return partial(postponed, error=str(error), ladder=self.retry_after, at_least=error.retry_after)
+
+    async def _copied(self, document: Document[Transfer], tally: Tally) -> Staged:
+        """Copy until it is done, or somebody says that it is not to go on."""
+        transfer = document.body
+        is_last = transfer.attempt >= len(self.retry_after)
+        counted = partial(self._tell, transfer, tally)
+        async with _task(self.copier.copy(transfer, tally, counted, is_last=is_last)) as copying:
+            while not (await asyncio.wait([copying], timeout=NOTED_EVERY_S))[0]:
+                await self._note(document, tally)
+            return copying.result()
+
+    async def _note(self, document: Document[Transfer], tally: Tally) -> None:
+        now = datetime.now(UTC)
+
+        def noted(transfer: Transfer) -> Transfer | None:
+            return begun(transfer, tally.amounts, now) if tally.has_begun else None
+
+        current = await self.transfers.update(document.id, noted, owner=self.owner)
+        if current.body.state not in UNDER_WAY:
+            raise _StoppedError
+        if tally.has_begun:
+            await self._tell(current.body, tally)
+
+    async def _tell(self, transfer: Transfer, tally: Tally, message: str | None = None) -> None:
+        amounts = tally.amounts
+        progress = Progress(
+            flight_id=transfer.flight.flight_id,
+            stage="staging",
+            done=amounts.files_done,
+            total=amounts.files_total if tally.has_begun else 1,
+            bytes=amounts.bytes_done,
+            message=message,
+        )
+        await self.bus.progress(progress)
 
 
-def finished(transfer: Transfer, staged: Staged) -> Change[Transfer]:
-    """Return the transfer as staged, and what everybody who asked has to hear."""
-    now = datetime.now(UTC)
-    done = transfer.model_copy(
-        update={"state": TransferState.STAGED, "staged": staged, "error": None, "updated_at": now}
-    )
-    change = told(done, now)
-    return Change(change.body, change.events, release=True)
-
-
-def postponed(transfer: Transfer, error: str, *, ladder: Sequence[timedelta]) -> Change[Transfer]:
-    """Return the transfer as due again later, or as failed if it was tried often enough."""
-    attempt = transfer.attempt + 1
-    wait_s = delay_s(attempt, ladder)
-    if wait_s is None:
-        return failed(transfer, f"{error} (given up after {attempt} attempts)")
-    update = {
-        "attempt": attempt,
-        "due_s": time.time() + wait_s,
-        "error": error,
-        "updated_at": datetime.now(UTC),
-    }
-    return Change(transfer.model_copy(update=update), release=True)
-
-
-def failed(transfer: Transfer, error: str) -> Change[Transfer]:
-    """Return the transfer as failed, and what everybody who asked has to hear."""
-    now = datetime.now(UTC)
-    asks = untold(transfer)
-    update = {
-        "state": TransferState.FAILED,
-        "error": error,
-        "told": (*transfer.told, *(ask.data.rerun for ask in asks)),
-        "updated_at": now,
-    }
-    events = [_failure(ask, error, now) for ask in asks]
-    return Change(transfer.model_copy(update=update), events, release=True)
-
-
-def _failure(ask: Event[FlightFound], error: str, now: datetime) -> Event[TaskCompleted]:
-    flight = ask.data
-    told = TaskCompleted(
-        task_id=str(uuid5(NAMESPACE_URL, f"ingest/{flight.flight_id}/{flight.version}/{flight.rerun}")),
-        kind="ingest",
-        name=flight.name,
-        status="failed",
-        error=error,
-        finished_at=now,
-        flight_id=flight.flight_id,
-        version=flight.version,
-        rerun=flight.rerun,
-    )
-    return new_event(SERVICE, told, event_id=answer_id(ask, "failed"), cause=ask)
+@asynccontextmanager
+async def _task(copying: object) -> AsyncIterator[asyncio.Task[Staged]]:
+    """Run a coroutine as a task, which is over when the block is left."""
+    task = asyncio.ensure_future(copying)  # type: ignore[call-overload]
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def _due() -> Sequence[Where]:
-    """Return which transfers are to be copied now."""
-    return [{**_COPYING, "due_s": Between(high=time.time())}]
+    """Return which transfers are to be worked on now."""
+    return [{"state": state.value, "due_s": Between(high=time.time())} for state in _WORKED_ON]

@@ -11,9 +11,11 @@ from ingest.collections import JOURNAL, TRANSFERS
 from ingest.config import Settings
 from ingest.copying import Copier
 from ingest.domain.transfers import FileRecord, Transfer
+from ingest.files import Rules
 from ingest.handlers import begin_transfer
+from ingest.limits import Budget, Limits
 from ingest.loops import TransferLoop
-from ingest.routes import router
+from ingest.routes import ROUTERS
 from shared.events import FlightFound
 from shared.messaging.port import Subscription
 from shared.messaging.relay import OutboxRelay
@@ -45,25 +47,42 @@ def create_app(settings: Settings | None = None, platform: Platform | None = Non
             bus = on.bus("ingest")
             loop = TransferLoop(
                 transfers=transfers,
-                copier=Copier(sources, on.objects, journal, settings.files_at_once),
+                copier=Copier(
+                    sources, on.objects, transfers, journal, _limits(settings), _rules(settings, on)
+                ),
                 bus=bus,
                 owner=process_owner(),
                 lease=settings.lease,
                 at_once=settings.transfers_at_once,
                 retry_after=on.settings.retry_ladder,
+                login_checked_every=settings.login_checked_every,
             )
             consumer = bus.consumer(grace=settings.shutdown_grace)
             consumer.on(FlightFound, begin_transfer, transfers=transfers, wake=loop.wake)
             service.background("transfers", loop.run)
             async with messaging(service, bus, consumer, relay):
-                yield {"transfers": transfers, "journal": journal}
+                yield {"transfers": transfers, "journal": journal, "wake": loop.wake}
 
     return create_service(
         "ingest",
         resources,
-        router,
+        *ROUTERS,
         settings=settings,
         description=PURPOSE,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.files_at_once, Budget(settings.bytes_in_flight))
+
+
+def _rules(settings: Settings, on: Platform) -> Rules:
+    return Rules(
+        resumable_from_bytes=settings.resumable_from_bytes,
+        file_bytes_at_most=settings.file_bytes_at_most,
+        files_at_most=settings.files_at_most,
+        unreadable_at_most=settings.unreadable_at_most,
+        belongs=on.settings.file_rule,
     )
 
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ingest.domain.transfers import FileRecord, FileState, Frozen
+from ingest.domain.transfers import FileRecord, FileState, Frozen, Rejection
 from shared.sources.port import Skipped
-
-JPEG_MAGIC = b"\xff\xd8\xff"
-"""Start of image and the first byte of the next marker (ITU T.81, annex B)."""
-MAGIC_BYTES = 16
 
 
 class ManifestFile(Frozen):
@@ -27,6 +23,7 @@ class LeftOutFile(Frozen):
 
     path: str
     reason: str
+    kind: Rejection = Rejection.UNREADABLE
 
 
 class Manifest(Frozen):
@@ -50,11 +47,7 @@ def make_manifest(
     """Return the manifest of a finished journal, sorted by path."""
     records = sorted(journal, key=lambda record: record.path)
     kept = [record for record in records if record.state is FileState.STAGED]
-    rejected = [
-        LeftOutFile(path=record.path, reason=record.reason or "")
-        for record in records
-        if record.state is FileState.REJECTED
-    ]
+    rejected = [_left_out(record) for record in records if record.state is FileState.REJECTED]
     return Manifest(
         flight_id=flight_id,
         version=version,
@@ -64,13 +57,21 @@ def make_manifest(
     )
 
 
-def why_no_image(size_bytes: int, head: bytes) -> str | None:
-    """Return why a file that begins with ``head`` cannot be a photograph, or None if it may be one."""
-    if size_bytes == 0:
-        return "empty: 0 bytes"
-    if not head.startswith(JPEG_MAGIC):
-        return f"not a JPEG: begins with {head[:4].hex(' ')}, expected ff d8 ff"
-    return None
+def duplicates(records: Iterable[FileRecord]) -> list[tuple[FileRecord, FileRecord]]:
+    """Return the staged files whose content another one has, each with the one to keep: the first by path."""
+    kept: dict[str, FileRecord] = {}
+    found = []
+    for record in sorted(records, key=lambda record: record.path):
+        if record.state is FileState.STAGED and record.sha256:
+            first = kept.setdefault(record.sha256, record)
+            if first is not record:
+                found.append((record, first))
+    return found
+
+
+def _left_out(record: FileRecord) -> LeftOutFile:
+    kind = record.rejected_as or Rejection.UNREADABLE
+    return LeftOutFile(path=record.path, reason=record.reason or "", kind=kind)
 
 
 def _file(record: FileRecord) -> ManifestFile:

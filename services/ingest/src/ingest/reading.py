@@ -1,0 +1,81 @@
+"""Content on its way from a source to the object store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from ingest.domain.images import MAGIC_BYTES, TAIL_BYTES
+from shared.errors import PermanentError, TransientError
+
+
+class Reading:
+    """Passes chunks on, remembers the first and the last bytes, and whether it was the source that failed."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], passed: Callable[[int], None]) -> None:
+        self._chunks = chunks
+        self._passed = passed
+        self._first = b""
+        self.tail = b""
+        self.failure: Exception | None = None
+
+    async def begin(self) -> bytes:
+        """Return the first bytes."""
+        while len(self._first) < MAGIC_BYTES and (chunk := await self._next()):
+            self._first += chunk
+        return self._first[:MAGIC_BYTES]
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the content from where it begins."""
+        first, self._first = self._first, b""
+        if first:
+            yield self._noted(first)
+        while chunk := await self._next():
+            yield self._noted(chunk)
+
+    async def whole(self) -> bytes:
+        """Return a small content at once, which costs less than handing it on in pieces."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def _next(self) -> bytes:
+        try:
+            async for chunk in self._chunks:
+                if chunk:
+                    return chunk
+        except (PermanentError, TransientError) as error:
+            self.failure = error
+            raise
+        return b""
+
+    def _noted(self, chunk: bytes) -> bytes:
+        self.tail = chunk[-TAIL_BYTES:] if len(chunk) >= TAIL_BYTES else (self.tail + chunk)[-TAIL_BYTES:]
+        self._passed(len(chunk))
+        return chunk
+
+
+async def last_bytes(path: Path) -> bytes:
+    """Return the last bytes of a local file."""
+
+    def read() -> bytes:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - TAIL_BYTES))
+            return file.read()
+
+    try:
+        return await asyncio.to_thread(read)
+    except OSError as error:
+        raise TransientError(f"{path}: {error.strerror}") from error
+
+
+async def blocks(chunks: AsyncIterator[bytes], size_bytes: int) -> AsyncIterator[bytes]:
+    """Yield content in blocks of one size; the last one is smaller, none is empty."""
+    waiting = bytearray()
+    async for chunk in chunks:
+        waiting += chunk
+        while len(waiting) >= size_bytes:
+            yield bytes(memoryview(waiting)[:size_bytes])
+            del waiting[:size_bytes]
+    if waiting:
+        yield bytes(waiting)
