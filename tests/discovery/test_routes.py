@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -107,6 +108,28 @@ async def test_flights_are_paged_and_filtered(discovery: DiscoveryClient, root: 
     assert (first["total"], second["cursor"]) == (2, None)
 
 
+async def test_flights_are_found_by_name_system_and_owner(discovery: DiscoveryClient, root: Path) -> None:
+    for name in ("east", "west"):
+        await discovered(discovery, root / name)
+    totals = {
+        query: (await discovery.http.get(f"/api/flights/?{query}")).json()["total"]
+        for query in ("name=east", "name=eas", "system=", "owner=", "owner=ann", "name=west&owner=&system=")
+    }
+
+    assert totals == {
+        "name=east": 1, "name=eas": 0, "system=": 2, "owner=": 2, "owner=ann": 0,
+        "name=west&owner=&system=": 1,
+    }  # fmt: skip
+
+
+async def test_a_flight_tells_its_stages(discovery: DiscoveryClient, root: Path) -> None:
+    asked = await discovered(discovery, root / "east")
+    flight = await in_state(discovery, asked["flight_id"], "staging")
+
+    assert [stage["name"] for stage in flight["stages"]] == ["found", "staged", "processed"]
+    assert (flight["stages"][0]["state"], flight["stages"][0]["image_count"]) == ("done", 2)
+
+
 @pytest.mark.parametrize("sort", ["name", "-name", "updated_at", "-updated_at"])
 @pytest.mark.parametrize("state", [None, "completed"])
 async def test_every_order_and_filter_is_indexed(
@@ -201,6 +224,32 @@ async def test_what_is_no_event_is_refused(discovery: DiscoveryClient, body: byt
     for headers in (STRUCTURED, {"Content-Type": "application/json"}):
         answer = await discovery.http.post("/events", content=body, headers=headers)
         assert (answer.status_code, answer.json()["error"]["faults"][0]["field"]) == (400, "event")
+
+
+async def test_a_batch_of_events_is_published_once(discovery: DiscoveryClient) -> None:
+    events = [flight_found("a"), flight_found("b")]
+    batch = [json.loads(event.to_bytes()) for event in events]
+    headers = {"Content-Type": "application/cloudevents-batch+json; charset=utf-8"}
+    answers = [(await discovery.http.post("/events", json=batch, headers=headers)).json() for _ in range(2)]
+    published = await heard(discovery.platform, FlightFound, at_least=2)
+
+    assert [[one["duplicate"] for one in answer["accepted"]] for answer in answers] == [
+        [False, False],
+        [True, True],
+    ]
+    assert sorted(event.data.flight_id for event in published) == ["a", "b"]
+
+
+@pytest.mark.parametrize("batch", [[{}], [7], {}, "x", [{"type": "task-completed"}], [[]]])
+async def test_of_a_batch_that_is_partly_malformed_nothing_is_published(
+    discovery: DiscoveryClient, batch: Any
+) -> None:
+    whole = [json.loads(flight_found("a").to_bytes()), *batch] if isinstance(batch, list) else batch
+    headers = {"Content-Type": "application/cloudevents-batch+json"}
+    answer = await discovery.http.post("/events", json=whole, headers=headers)
+
+    assert answer.status_code == 400
+    assert await heard(discovery.platform, FlightFound) == []
 
 
 async def test_an_event_of_more_than_a_mebibyte_is_too_large(discovery: DiscoveryClient) -> None:

@@ -234,3 +234,23 @@ def test_trouble_with_the_source_is_kept_until_it_is_over() -> None:
 
     assert troubled.trouble == "no route to host"
     assert observed(troubled, listing("v1", 90)).trouble is None
+
+
+def test_what_somebody_else_processes_is_only_staged() -> None:
+    settled = seen(flight(wanted=FAST), ("v1", 0))[0]
+    news = announced(observed(settled, listing("v1", 30)), SETTLE, processed_elsewhere=True)
+    assert news is not None
+    assert news[1].options == FAST.model_copy(update={"skip_processing": True})
+    assert wanting(news[0], FAST, at(31)).again is False
+
+
+def test_a_staging_that_failed_and_is_tried_again_goes_on() -> None:
+    failed = completed(found(), task_completed("failed", kind="ingest", error="no room"))
+    assert failed.state is FlightState.FAILED
+    again = staged(failed, images_staged(), at(60))
+    assert (again.state, again.run.error if again.run else "") == (FlightState.PROCESSING, None)
+
+
+def test_the_news_of_a_failed_staging_may_come_after_those_of_the_next_try() -> None:
+    again = staged(found(), images_staged(), at(60))
+    assert completed(again, task_completed("failed", kind="ingest", error="no room")) == again

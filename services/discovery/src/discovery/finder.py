@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from uuid import NAMESPACE_URL, uuid5
 
 import structlog
@@ -17,14 +16,26 @@ from discovery.domain.flights import (
     FlightState,
     Listing,
     SkippedFile,
+    adopted,
     announced,
     observed,
     unreadable,
     wanting,
 )
-from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
+from shared.errors import InvalidInputError, NotFoundError
 from shared.events import FlightFound, FlightOptions, new_event
-from shared.sources import FlightFiles, Source, Sources, flight_id, read_flight
+from shared.sources import (
+    FlightFiles,
+    Folder,
+    Layout,
+    LoginNeededError,
+    Place,
+    Source,
+    Sources,
+    find,
+    flight_id,
+    flight_of,
+)
 from shared.state import Change, Collection, Document
 
 log = structlog.get_logger()
@@ -49,27 +60,34 @@ class Finder:
     flights: Collection[Flight]
     sources: Sources
     settle: timedelta
-    layout: str = "*/code/images"
+    layout: Layout = field(default_factory=Layout)
+    processed_elsewhere: bool = False
+    """Flights are only staged: WebODM gets the images and processes them itself."""
 
-    async def find(self, uri: str) -> Found:
-        """Return every flight at ``uri``.
+    async def find(self, uri: str, owner: str = "") -> Found:
+        """Return every flight at ``uri``, as ``owner`` may read it.
 
         Raises:
             NotFoundError: There are no images there.
             InvalidInputError: The URI is malformed, or names what may not be read.
         """
-        source = await self.sources.at(uri)
+        source = await self.sources.at(uri, owner)
         flights = [files async for files in flights_in(source, self.layout)]
         if not flights:
             raise NotFoundError(
                 f"no images in {source.uri}: looked for *.jpg and *.jpeg there, in code/images, in images and"
-                f" in {self.layout}"
+                f" in {', '.join(self.layout.globs)}"
             )
         return Found(source, flights)
 
     async def ask(self, found: Found, options: FlightOptions, *, owner: str = "") -> list[Flight]:
-        """Have every flight found processed with ``options``, once each has settled."""
-        return [await self._seen(found.source, files, options, owner) for files in found.flights]
+        """Have every flight found processed with ``options``, once each has settled.
+
+        What becomes of a flight of somebody else is theirs to say: it is only looked at.
+        """
+        return [
+            await self._seen(found.source, files, options=options, owner=owner) for files in found.flights
+        ]
 
     async def scan(self, uri: str) -> int:
         """Look at every flight below a root, announce those that have settled; return how many there are.
@@ -78,10 +96,19 @@ class Finder:
         """
         source = await self.sources.at(uri)
         count = 0
-        async for files in laid_out(source, self.layout):
-            await self._seen(source, files)
+        async for place in find(source, self.layout):
+            if place.flight is None:
+                _tell_unreadable(source, place)
+                continue
+            await self.note(source, place.flight, is_marked=place.is_marked)
             count += 1
         return count
+
+    async def note(
+        self, source: Source, files: FlightFiles, *, owner: str = "", is_marked: bool = True
+    ) -> Flight:
+        """Keep what was seen of a flight, and announce it if it has settled."""
+        return await self._seen(source, files, owner=owner, is_marked=is_marked)
 
     async def look(self, known: Flight) -> Flight:
         """Look at a known flight once more and announce it if it has settled.
@@ -89,8 +116,8 @@ class Finder:
         Raises:
             NotFoundError: Its folder is gone.
         """
-        source = await self.sources.at(known.source)
-        return await self._observe(known.flight_id, await read_flight(source, known.images_path))
+        files, is_marked = await self._read(known)
+        return await self._observe(known.flight_id, files, is_marked=is_marked)
 
     async def settled(self, known: Flight) -> Flight:
         """Look at a flight until it has settled and was announced, and return it.
@@ -111,14 +138,30 @@ class Finder:
         now = datetime.now(UTC)
         await self.flights.update(known.flight_id, lambda flight: unreadable(flight, trouble, now))
 
+    async def _read(self, known: Flight) -> tuple[FlightFiles, bool]:
+        """List a flight as its owner may read it, and see whether it is marked as complete."""
+        source, path = await self.sources.at(known.source, known.owner), known.images_path
+        folder = await source.folder(path)
+        above = await source.folder(path.rpartition("/")[0]) if path else Folder()
+        return flight_of(path, folder, above, self.layout.files), self.layout.is_marked(folder, above)
+
     async def _seen(
-        self, source: Source, files: FlightFiles, options: FlightOptions | None = None, owner: str = ""
+        self,
+        source: Source,
+        files: FlightFiles,
+        *,
+        options: FlightOptions | None = None,
+        owner: str = "",
+        is_marked: bool | None = None,
     ) -> Flight:
         known = (await self._ensure(source, files, owner)).body
-        if (known.source, known.images_path) != (source.uri, files.images_path):
+        if owner and known.owner != owner:
+            options = None
+        is_elsewhere = (known.source, known.images_path) != (source.uri, files.images_path)
+        if is_elsewhere or (is_marked is None and self.layout.ready_marker):
             # Found from another folder above it; paths, and so the version, are told from the first one.
-            files = await read_flight(await self.sources.at(known.source), known.images_path)
-        return await self._observe(known.flight_id, files, options)
+            files, is_marked = await self._read(known)
+        return await self._observe(known.flight_id, files, options=options, is_marked=is_marked is not False)
 
     async def _ensure(self, source: Source, files: FlightFiles, owner: str) -> Document[Flight]:
         now = datetime.now(UTC)
@@ -133,18 +176,22 @@ class Finder:
             updated_at=now,
         )
         known = await self.flights.get(new.flight_id)
-        return known or (await self.flights.ensure(new.flight_id, new))[0]
+        known = known or (await self.flights.ensure(new.flight_id, new))[0]
+        if owner and not known.body.owner:  # so far it was nobody's in particular
+            return await self.flights.update(new.flight_id, lambda flight: adopted(flight, owner))
+        return known
 
     async def _observe(
-        self, flight_id: str, files: FlightFiles, options: FlightOptions | None = None
+        self, flight_id: str, files: FlightFiles, *, options: FlightOptions | None = None, is_marked: bool
     ) -> Flight:
         listing = _listing(files)
+        settle = timedelta() if self.layout.ready_marker else self.settle
 
         def change(flight: Flight) -> Change[Flight] | Flight | None:
             asked = flight if options is None else wanting(flight, options, listing.seen_at)
             seen = observed(asked, listing)
-            told = announced(seen, self.settle)
-            if told is None:
+            told = announced(seen, settle, processed_elsewhere=self.processed_elsewhere)
+            if told is None or not is_marked:
                 return None if options is None and _nothing_new(flight, seen) else seen
             return Change(told[0], [new_event(SERVICE, told[1], event_id=_event_id(told[1]))])
 
@@ -153,50 +200,31 @@ class Finder:
         return document.body
 
 
-async def flights_in(source: Source, layout: str) -> AsyncIterator[FlightFiles]:
+async def flights_in(source: Source, layout: Layout) -> AsyncIterator[FlightFiles]:
     """Find the flights of a source: the folder itself if it holds images, else what fits the layout."""
     for place in USUAL_PLACES:
         try:
-            files = await read_flight(source, place)
+            folder = await source.folder(place)
+            above = await source.folder(place.rpartition("/")[0]) if place else Folder()
+        except LoginNeededError:
+            raise
         except (NotFoundError, InvalidInputError):
             if not place:
                 raise
             continue
+        files = flight_of(place, folder, above, layout.files)
         if files.images:
             yield files
             return
-    async for files in laid_out(source, layout):
-        yield files
+    async for found in find(source, layout):
+        if found.flight is None:
+            _tell_unreadable(source, found)
+        else:
+            yield found.flight
 
 
-async def laid_out(source: Source, layout: str) -> AsyncIterator[FlightFiles]:
-    """Find the flights below a root that fit the layout; one that cannot be read hides no other."""
-    async for place in _matching(source, "", layout.split("/")):
-        try:
-            files = await read_flight(source, place)
-        except (PermanentError, TransientError) as error:
-            log.warning("flight.unreadable", source=source.uri, images_path=place, error=str(error))
-            continue
-        if files.images:
-            yield files
-
-
-async def _matching(source: Source, folder: str, pattern: list[str]) -> AsyncIterator[str]:
-    try:
-        below = (await source.folder(folder)).folders
-    except (PermanentError, TransientError) as error:
-        if not folder:
-            raise
-        log.warning("folder.unreadable", source=source.uri, folder=folder, error=str(error))
-        return
-    for path in below:
-        if not fnmatchcase(path.rpartition("/")[2], pattern[0]):
-            continue
-        if len(pattern) == 1:
-            yield path
-            continue
-        async for deeper in _matching(source, path, pattern[1:]):
-            yield deeper
+def _tell_unreadable(source: Source, place: Place) -> None:
+    log.warning("flight.unreadable", source=source.uri, images_path=place.images_path, error=place.trouble)
 
 
 def flight_name(source: Source, images_path: str) -> str:

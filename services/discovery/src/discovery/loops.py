@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from discovery.domain.flights import Flight, FlightState, PostedEvent
+from discovery.domain.flights import Flight, FlightState
 from discovery.finder import Finder
 from shared.errors import PermanentError, TransientError
-from shared.state import Collection, Order
+from shared.state import Order
+from shared.state.port import Store
 
 log = structlog.get_logger()
 
@@ -33,13 +34,25 @@ async def _scan_again_and_again(finder: Finder, root: str, every: timedelta) -> 
 
 
 async def settle_flights(finder: Finder, *, every: timedelta) -> None:
-    """Look again at flights that have not settled, for ever."""
-    while True:
-        await asyncio.sleep(every.total_seconds())
-        await _look_at_settling(finder, every)
+    """Look again at flights that have not settled, for ever.
+
+    Flights of one system are looked at one after the other, so that a system that does not answer keeps
+    those of no other waiting.
+    """
+    looking: dict[str, asyncio.Task[None]] = {}
+    async with asyncio.TaskGroup() as looks:
+        while True:
+            await asyncio.sleep(every.total_seconds())
+            for system, flights in (await _settling(finder, every)).items():
+                if system in looking and not looking[system].done():
+                    continue
+                looking[system] = looks.create_task(_look_at_all(finder, flights), name=f"settle {system}")
+            looking = {system: task for system, task in looking.items() if not task.done()}
 
 
-async def _look_at_settling(finder: Finder, every: timedelta) -> None:
+async def _settling(finder: Finder, every: timedelta) -> dict[str, list[Flight]]:
+    """Return the flights that are to be looked at now, by system."""
+    found: dict[str, list[Flight]] = {}
     cursor: str | None = None
     while True:
         page = await finder.flights.find(
@@ -47,10 +60,16 @@ async def _look_at_settling(finder: Finder, every: timedelta) -> None:
         )
         for document in page.items:
             if datetime.now(UTC) - document.body.updated_at >= every:
-                await _look(finder, document.body)
+                system = f"{document.body.source.partition(':')[0]}:{document.body.system_id}"
+                found.setdefault(system, []).append(document.body)
         cursor = page.cursor
         if cursor is None:
-            return
+            return found
+
+
+async def _look_at_all(finder: Finder, flights: Sequence[Flight]) -> None:
+    for flight in flights:
+        await _look(finder, flight)
 
 
 async def _scan(finder: Finder, root: str) -> str | None:
@@ -72,8 +91,9 @@ async def _look(finder: Finder, flight: Flight) -> None:
         await finder.note_trouble(flight, str(error))
 
 
-async def forget_posted(posted: Collection[PostedEvent], *, every: timedelta) -> None:
-    """Forget posted events whose time is over, for ever."""
+async def forget_expired(store: Store, collections: Sequence[str], *, every: timedelta) -> None:
+    """Forget documents whose time is over, for ever."""
     while True:
-        await posted.store.purge_expired(posted.spec.name, datetime.now(UTC))
+        for collection in collections:
+            await store.purge_expired(collection, datetime.now(UTC))
         await asyncio.sleep(every.total_seconds())

@@ -69,6 +69,8 @@ class Run(Frozen):
     task_id: str | None = None
     finished_at: AwareDatetime | None = None
     error: str | None = None
+    ended_in_staging: bool = False
+    """It never was staged; whoever tries that again may bring it back to life."""
     outputs: str | None = None
     assets: tuple[str, ...] = ()
     summary: dict[str, Any] = {}
@@ -128,6 +130,11 @@ def observed(flight: Flight, listing: Listing) -> Flight:
     )
 
 
+def adopted(flight: Flight, owner: str) -> Flight | None:
+    """Return a flight that was nobody's in particular as that of ``owner``; None: it has an owner."""
+    return None if flight.owner else flight.model_copy(update={"owner": owner})
+
+
 def unreadable(flight: Flight, trouble: str, now: datetime) -> Flight:
     """Return the flight after a look at its source that failed."""
     return flight.model_copy(update={"trouble": trouble, "updated_at": now})
@@ -148,8 +155,16 @@ def wanting(flight: Flight, options: FlightOptions, now: datetime) -> Flight:
     return flight.model_copy(update={"wanted": options, "again": not answered, "updated_at": now})
 
 
-def announced(flight: Flight, settle: timedelta) -> tuple[Flight, FlightFound] | None:
-    """Return the flight and what to tell of it if it has settled and was not told of; else None."""
+def announced(
+    flight: Flight, settle: timedelta, *, processed_elsewhere: bool = False
+) -> tuple[Flight, FlightFound] | None:
+    """Return the flight and what to tell of it if it has settled and was not told of; else None.
+
+    Args:
+        flight: After a look at its source.
+        settle: How long it must have stayed the same.
+        processed_elsewhere: It is only to be staged, whatever its user wants: somebody else processes it.
+    """
     listing, since = flight.listing, flight.stable_since
     if flight.state is not FlightState.SETTLING or listing is None or since is None:
         return None
@@ -175,7 +190,9 @@ def announced(flight: Flight, settle: timedelta) -> tuple[Flight, FlightFound] |
         total_bytes=listing.total_bytes,
         sidecars=listing.sidecars,
         owner=flight.owner,
-        options=flight.wanted,
+        options=flight.wanted.model_copy(update={"skip_processing": True})
+        if processed_elsewhere
+        else flight.wanted,
         rerun=rerun,
     )
 
@@ -187,13 +204,17 @@ def staged(flight: Flight, event: ImagesStaged, now: datetime) -> Flight:
     )
     state = _state_after_staging(event)
     is_late = state is FlightState.SCALING and run.state is FlightState.PROCESSING
-    if run.state in ENDED or is_late:
+    is_over = run.state in ENDED and not run.ended_in_staging
+    if is_over or is_late:
         return flight
     return _with_news(
         flight,
         run.model_copy(
             update={
                 "state": state,
+                "ended_in_staging": False,
+                "error": None,
+                "finished_at": None,
                 "staged_at": now,
                 "staged_prefix": event.prefix,
                 "image_count": event.image_count,
@@ -205,15 +226,19 @@ def staged(flight: Flight, event: ImagesStaged, now: datetime) -> Flight:
 
 
 def completed(flight: Flight, event: TaskCompleted) -> Flight:
-    """Return the flight after its task ended, well or badly."""
+    """Return the flight after its task ended; that staging failed before it succeeded is no news."""
     run = _run_of(flight, event.version or "", event.rerun) or Run(
         version=event.version or "", rerun=event.rerun, found_at=event.started_at or event.finished_at
     )
+    in_staging = event.kind == "ingest"
+    if in_staging and run.staged_at is not None:
+        return flight
     return _with_news(
         flight,
         run.model_copy(
             update={
                 "state": FlightState(event.status),
+                "ended_in_staging": in_staging,
                 "task_id": event.task_id,
                 "finished_at": event.finished_at,
                 "error": event.error,

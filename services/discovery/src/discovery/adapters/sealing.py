@@ -1,0 +1,103 @@
+"""Secrets of users at rest: sealed with a key that is not in the database."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from shared.errors import DamagedError, InvalidInputError
+
+if TYPE_CHECKING:
+    from shared.settings import PlatformSettings
+
+FILE_NAME = "secrets-key"
+KEY_BYTES = 32
+NONCE_BYTES = 12
+_FORM = "v1."
+_PURPOSE = b"flightline/discovery/tapis-logins"
+
+
+class Sealer:
+    """Seals texts by AES-256-GCM, each for one purpose: moved elsewhere in the database it does not open."""
+
+    def __init__(self, secret: str) -> None:
+        key = HKDF(SHA256(), KEY_BYTES, salt=None, info=_PURPOSE).derive(secret.encode())
+        self._cipher = AESGCM(key)
+
+    def seal(self, text: str, purpose: str) -> str:
+        """Return ``text`` as nobody without the key can read it."""
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, text.encode(), purpose.encode())
+        return _FORM + urlsafe_b64encode(sealed).decode()
+
+    def open(self, sealed: str, purpose: str) -> str:
+        """Return what was sealed.
+
+        Raises:
+            DamagedError: It was sealed with another key, or for something else.
+        """
+        try:
+            data = urlsafe_b64decode(sealed.removeprefix(_FORM))
+            return self._cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], purpose.encode()).decode()
+        except (ValueError, InvalidTag):
+            raise DamagedError(
+                "a Tapis login was sealed with another key: give back the former FLIGHTLINE_SECRETS_KEY, or"
+                " log in again"
+            ) from None
+
+
+def secrets_key(settings: PlatformSettings) -> str:
+    """Return ``FLIGHTLINE_SECRETS_KEY``, or else one that is made once and kept in a file of the owner alone.
+
+    For a thread: it may touch the disk.
+
+    Raises:
+        InvalidInputError: None is set and the state is a server's, or the file cannot be used.
+    """
+    if settings.secrets_key is not None:
+        return settings.secrets_key.get_secret_value()
+    if not settings.state.startswith("sqlite:"):
+        raise InvalidInputError(
+            "Tapis logins are kept in a database, sealed: set FLIGHTLINE_SECRETS_KEY to 32 random characters"
+            " or more, the same for all replicas",
+            field="FLIGHTLINE_SECRETS_KEY",
+        )
+    path = settings.home / FILE_NAME
+    try:
+        return _read(path) or _made(path)
+    except OSError as error:
+        raise InvalidInputError(
+            f"{path} can neither be read nor made ({error.strerror}); set FLIGHTLINE_SECRETS_KEY",
+            field="FLIGHTLINE_SECRETS_KEY",
+        ) from error
+
+
+def _read(path: Path) -> str:
+    with suppress(FileNotFoundError):
+        return path.read_text().strip()
+    return ""
+
+
+def _made(path: Path) -> str:
+    """Make the file, whole or not at all; whoever is first decides what is in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mine = path.with_name(f".{FILE_NAME}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        with suppress(FileExistsError):
+            os.link(mine, path)
+    finally:
+        mine.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,16 @@
+"""What discovery answers over HTTP, by topic."""
+
+from __future__ import annotations
+
+from discovery.routes import events, flights, internal, preferences, tapis_oauth, tapis_storage
+from discovery.routes.progress import router as progress
+
+ROUTERS = (
+    progress,
+    flights.router,
+    events.router,
+    tapis_oauth.router,
+    tapis_storage.router,
+    preferences.router,
+    internal.router,
+)

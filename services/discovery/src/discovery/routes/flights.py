@@ -1,0 +1,123 @@
+"""Flights: what is known of them, and requests to find some."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.status import HTTP_401_UNAUTHORIZED, HTTP_403_FORBIDDEN
+
+from discovery.domain.flights import Flight, FlightState
+from discovery.domain.projects import project_key
+from discovery.domain.stages import FlightView, viewed
+from discovery.finder import Finder
+from discovery.projects import Projects
+from discovery.routes.asking import Bearer, Reader, User, doorkeeper
+from shared.errors import NotFoundError
+from shared.events import FlightOptions
+from shared.service import authorised
+from shared.sources import LoginNeededError
+from shared.state import Collection, Order
+
+router = APIRouter(tags=["flights"])
+
+NAME_AT_MOST = 255
+
+
+class FlightPage(BaseModel):
+    """Some flights and where the next ones begin."""
+
+    flights: list[FlightView]
+    cursor: str | None = Field(description="Give it as `after` to get the next page; null: this is the last.")
+    total: int
+
+
+class DiscoverRequest(BaseModel):
+    """Where to look for flights, and what is wanted of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Annotated[str, Field(examples=["s3://bucket/flights/field-7"], max_length=4096)]
+    options: FlightOptions = FlightOptions()
+
+
+class Discovered(BaseModel):
+    """The flights that were found; each is announced once it has settled."""
+
+    flights: list[Flight]
+
+
+class FlightQuery(BaseModel):
+    """Which flights, and in which order."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    state: FlightState | None = None
+    system: Annotated[str, Field(max_length=NAME_AT_MOST)] | None = None
+    owner: Annotated[str, Field(max_length=NAME_AT_MOST)] | None = None
+    name: Annotated[str, Field(max_length=NAME_AT_MOST)] | None = None
+    sort: Literal["updated_at", "-updated_at", "name", "-name"] = "-updated_at"
+    limit: Annotated[int, Field(gt=0, le=1000)] = 100
+    after: str | None = None
+
+    def where(self, sees: str | None) -> dict[str, str]:
+        """Return what the flights must be like, among those that the caller may see."""
+        wanted = {
+            "state": self.state.value if self.state else None,
+            "system_id": self.system,
+            "owner": self.owner if sees is None else sees,
+            "name": self.name,
+        }
+        return {field: value for field, value in wanted.items() if value is not None}
+
+
+@router.get("/api/flights/", summary="List flights")
+async def list_flights(
+    request: Request, reader: Reader, query: Annotated[FlightQuery, Query()]
+) -> FlightPage:
+    """Return the flights that the caller may see, page by page."""
+    flights: Collection[Flight] = request.state.flights
+    if reader.sees and query.owner not in (None, reader.sees):
+        return FlightPage(flights=[], cursor=None, total=0)
+    where: dict[str, Any] = query.where(reader.sees)
+    order = Order(query.sort.lstrip("-"), descending=query.sort.startswith("-"))
+    page = await flights.find(where, order=order, limit=query.limit, after=query.after)
+    return FlightPage(
+        flights=[viewed(document.body) for document in page.items],
+        cursor=page.cursor,
+        total=await flights.count(where),
+    )
+
+
+@router.get("/api/flights/{flight_id}", summary="One flight, its stages and its runs")
+async def get_flight(flight_id: str, request: Request, reader: Reader) -> FlightView:
+    """Return a flight; one that the caller may not see is as if it were not there."""
+    flights: Collection[Flight] = request.state.flights
+    document = await flights.get(flight_id)
+    if document is None or not await _shows(request, document.body, reader.sees):
+        raise NotFoundError(f"there is no flight {flight_id}")
+    return viewed(document.body)
+
+
+@router.post("/api/discover", status_code=202, summary="Find the flights of a source and have them processed")
+async def discover(wanted: DiscoverRequest, request: Request, user: User, bearer: Bearer) -> Discovered:
+    """Users may name ``tapis://`` only: whatever else can be read is read with the operator's rights."""
+    finder: Finder = request.state.finder
+    if doorkeeper(request).logins is None:
+        await authorised(request, bearer)
+    elif not user.is_service and not wanted.source.lower().startswith("tapis://"):
+        raise HTTPException(HTTP_403_FORBIDDEN, "Users may have flights found on Tapis only.")
+    try:
+        found = await finder.find(wanted.source, user.owner)
+        return Discovered(flights=await finder.ask(found, wanted.options, owner=user.owner))
+    except LoginNeededError as error:
+        raise HTTPException(HTTP_401_UNAUTHORIZED, str(error)) from None
+
+
+async def _shows(request: Request, flight: Flight, sees: str | None) -> bool:
+    """Return whether a flight may be seen: it is one's own, or one has a project of it."""
+    if sees in (None, flight.owner):
+        return True
+    projects: Projects = request.state.projects
+    return await projects.projects.get(project_key(flight.flight_id, sees or "")) is not None
