@@ -6,7 +6,9 @@ import typer
 
 from flightline import simulate
 from flightline.commands import dead_letters, doctor, events, flights, status
+from flightline.commands.discover import discover
 from flightline.commands.run import run as run_command
+from flightline.commands.sync import sync
 from flightline.commands.up import up
 
 app = typer.Typer(
@@ -17,6 +19,8 @@ app = typer.Typer(
 )
 app.command(name="run")(run_command)
 app.command(name="up")(up)
+app.command(name="discover")(discover)
+app.command(name="sync")(sync)
 app.command(name="flights")(flights.flights)
 app.command(name="status")(status.status)
 app.command(name="doctor")(doctor.doctor)

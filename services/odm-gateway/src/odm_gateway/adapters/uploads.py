@@ -22,7 +22,7 @@ from shared.errors import InvalidInputError, NotFoundError, TransientError
 from shared.state import AlreadyExistsError, Collection, CollectionSpec, Document, Index
 
 UPLOADS = CollectionSpec("odm_uploads", (Index(("state", "at_us")),))
-UPLOAD_FILES = CollectionSpec("odm_upload_files", (Index(("upload", "at_us")), Index(("at_us",))))
+UPLOAD_FILES = CollectionSpec("odm_uploaded", (Index(("upload", "at_us")), Index(("at_us",))))
 PAGE = 1000
 WRITTEN_WITHIN_S = 2.0
 """From the count of a file to its document; longer means that whoever counted has died."""

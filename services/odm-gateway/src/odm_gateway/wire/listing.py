@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +18,13 @@ PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class _List:
-    rows: list[Mapping[str, str]]
-    until_s: float
+class _Reading:
+    rows: asyncio.Task[list[Mapping[str, str]]]
+    began_s: float
+
+    @property
+    def is_fresh(self) -> bool:
+        return time.monotonic() < self.began_s + KEPT_S
 
 
 @dataclass(slots=True)
@@ -27,24 +32,26 @@ class Listing:
     """The tasks of each caller, oldest first."""
 
     tasks: Collection[Task]
-    _lists: dict[Caller, _List] = field(default_factory=dict)
+    _readings: dict[Caller, _Reading] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Read every list anew: there is another task, or one less."""
-        self._lists = {}  # another: what is being read now goes to the old one
+        self._readings = {}
 
     async def rows(self, caller: Caller) -> list[Mapping[str, str]]:
         """Return the ids of the tasks that a caller sees, each as an object with its ``uuid``."""
-        kept = self._lists.get(caller)
-        if kept and time.monotonic() < kept.until_s:
-            return kept.rows
-        lists = self._lists
-        until_s = time.monotonic() + KEPT_S  # from here: what is read ages while the rest is read
-        rows = await self._read(theirs_of(caller))
-        if len(lists) >= CALLERS_AT_MOST:
-            lists.clear()
-        lists[caller] = _List(rows, until_s)
-        return rows
+        reading = self._readings.get(caller)
+        if reading is None or not reading.is_fresh:
+            reading = self._begin(caller)
+        # Many wait for one reading, and one that goes away must not take it from the others.
+        return await asyncio.shield(reading.rows)
+
+    def _begin(self, caller: Caller) -> _Reading:
+        if len(self._readings) >= CALLERS_AT_MOST:
+            self._readings.clear()
+        rows = asyncio.create_task(self._read(theirs_of(caller)), name="list of tasks")
+        self._readings[caller] = _Reading(rows, time.monotonic())
+        return self._readings[caller]
 
     async def _read(self, theirs: Where) -> list[Mapping[str, str]]:
         rows: list[Mapping[str, str]] = []
