@@ -93,7 +93,7 @@ async def test_projects_are_created_once_and_a_dry_run_then_says_why_not(shell: 
     again = await shell.run("--user", f"{USER}@tacc", "--json")
     foreseen = await shell.run("--user", USER, "--dry-run")
 
-    assert [one["project_id"] for one in done.report["created_projects"]] == [1]
+    assert [one["project_id"] for one in done.report["created_projects"]] == [1], (done.report, done.said)
     assert (again.report["created_projects"], again.code) == ([], 0)
     assert f"not created: Flight1 ({SYSTEM}): it has a project 1 already" in foreseen.out
 

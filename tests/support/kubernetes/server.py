@@ -109,8 +109,9 @@ class ApiServer:
 
     async def end_watches(self) -> None:
         """Break the connection of every watch, and return once they are over."""
+        cut = set(self._watches)
         self.cut_watches()
-        while self._watches:
+        while cut & self._watches.keys():  # a client in a hurry has begun others meanwhile
             await asyncio.sleep(0.01)
 
     def end_watches_as_gone(self) -> None:
