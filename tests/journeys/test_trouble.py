@@ -78,7 +78,8 @@ def test_ctrl_c_ends_a_run_soon_and_the_next_one_goes_on(
     simulated: Column, flight: Path, tmp_path: Path
 ) -> None:
     command = ("run", str(flight), "--out", str(tmp_path / "out"))
-    with simulated.running(*command) as process:
+    slowly = replace(simulated, own={**simulated.own, "ODM_GATEWAY_SIMULATE_SECONDS": "30"})
+    with slowly.running(*command) as process:
         assert process.stderr
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
