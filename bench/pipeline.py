@@ -101,6 +101,8 @@ def _idle(folder: Path) -> dict[str, float]:
             _wait_ready(port, began)
         started = time.monotonic() - began
         time.sleep(SETTLED_AFTER_S)
+        if process.poll() is not None:
+            raise RuntimeError("flightline up ended: does another one hold its ports?")
         return {"start_s": started} | _sampled(psutil.Process(process.pid))
     finally:
         process.terminate()

@@ -12,6 +12,11 @@ from tests.support.s3 import S3Server, s3_server
 from tests.support.small_disk import CannotMountError, small_disk
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name content by its length: what it holds, such as the hour, may differ between a run's workers."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a MongoDB-compatible server, without a database's name."""

@@ -31,6 +31,7 @@ from shared.service import Service, create_service, serving
 from shared.service.application import State
 from shared.state import Collection
 from tests.support.events import flight_found
+from tests.support.trouble import eventually
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 OWNER = "X-Owner"
@@ -62,12 +63,14 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(on: Platform, *known: Flight, heartbeat_s: float = 15) -> AsyncIterator[Watched]:
+async def watched(
+    on: Platform, *known: Flight, heartbeat_s: float = 15, linger_s: float = feeding.LINGER_S
+) -> AsyncIterator[Watched]:
     await on.store.declare(FLIGHTS)
     flights = Collection(on.store, FLIGHTS, Flight)
     for one in known:
         await flights.ensure(one.flight_id, one)
-    feed = Feed(on.transport, flights)
+    feed = Feed(on.transport, flights, linger_s=linger_s)
 
     @asynccontextmanager
     async def resources(service: Service) -> AsyncIterator[State]:
@@ -79,7 +82,6 @@ async def watched(on: Platform, *known: Flight, heartbeat_s: float = 15) -> Asyn
 
     settings = Settings(port=0)
     async with serving(create_service("discovery", resources, router, settings=settings), settings) as url:
-        await asyncio.sleep(0.3)  # the feed begins to listen
         yield Watched(url, on, flights, feed)
 
 
@@ -177,6 +179,26 @@ async def test_who_comes_back_hears_what_was_missed(platform: Platform) -> None:
             assert [(await again.next("progress"))["done"] for _ in range(2)] == [2, 3]
         async with following(on, Last_Event_ID="of-another-process-7") as stranger:
             await stranger.next("flight")
+
+
+async def test_nothing_is_heard_while_nobody_listens_and_who_comes_back_late_is_told_all(
+    platform: Platform,
+) -> None:
+    async with watched(platform, flight(), linger_s=0.2) as on:
+        assert not on.feed.is_hearing
+        async with following(on) as stream:
+            await stream.next("flight")
+            await on.tell(1)
+            heard = await stream.next("progress", done=1)
+
+        async def is_deaf() -> bool:
+            return not on.feed.is_hearing
+
+        await eventually(is_deaf)
+        async with following(on, Last_Event_ID=heard["_id"]) as late:
+            assert (await late.next("flight"))["flight_id"] == "f1"
+            await on.tell(2)
+            await late.next("progress", done=2)
 
 
 async def test_users_follow_their_own_flights_only(platform: Platform) -> None:

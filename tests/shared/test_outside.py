@@ -6,7 +6,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from shared.errors import InvalidInputError
-from shared.outside import checked_url, is_public, outside_session, shown_url
+from shared.outside import is_public, outside_session
+from shared.urls import checked_url, shown_url
 
 
 @pytest.fixture

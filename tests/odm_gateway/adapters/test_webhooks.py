@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from odm_gateway.adapters.receivers import Receivers, SilentError
-from odm_gateway.adapters.webhooks import Webhooks, open_webhooks
+from odm_gateway.adapters.webhooks import CONNECTIONS_AT_MOST, Webhooks
 from odm_gateway.domain.webhooks import Hook
 from shared.errors import TransientError
+from shared.webhooks import open_webhooks
 from tests.support.webhook_receiver import webhook_receiver
 
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -63,8 +64,10 @@ async def raw_receiver(answer: Answer) -> AsyncIterator[tuple[str, list[int]]]:
 
 @pytest.fixture
 async def webhooks() -> AsyncIterator[Webhooks]:
-    async with open_webhooks(allow_private=True, secret=None, answer_within_s=1.5) as webhooks:
-        yield webhooks
+    async with open_webhooks(
+        allow_private=True, secret=None, answer_within_s=1.5, connections=CONNECTIONS_AT_MOST
+    ) as sender:
+        yield Webhooks(sender)
 
 
 def hook(url: str) -> Hook:

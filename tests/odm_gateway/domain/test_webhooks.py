@@ -11,7 +11,6 @@ from odm_gateway.domain.webhooks import (
     forgotten_at,
     hooks_to_tell,
     payload,
-    signature,
     task_of,
     told,
     webhook_url,
@@ -98,9 +97,3 @@ def test_a_removed_task_waits_for_its_hook_and_for_nothing_else() -> None:
     task = done(webhook="https://mine")
     assert forgotten_at(task, NOW) == NOW + PATIENCE
     assert forgotten_at(told(task, 1, ["task"]), NOW) == forgotten_at(done(), NOW) == NOW
-
-
-def test_a_signature_is_the_hmac_of_the_body() -> None:
-    assert signature("key", b"The quick brown fox jumps over the lazy dog") == (
-        "sha256=f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"
-    )

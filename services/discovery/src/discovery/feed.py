@@ -1,4 +1,7 @@
-"""What happens to flights, handed on to everybody who watches; nothing waits for a slow one."""
+"""What happens to flights, handed on to everybody who watches; nothing waits for a slow one.
+
+While nobody watches, nothing is heard: it would cost every replica a copy of all that is said on the bus.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ import json
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +33,9 @@ KEPT = 1_000
 WAITING_AT_MOST = 256
 LISTENERS_AT_MOST = 1_000
 OWNERS_AT_MOST = 10_000
+LINGER_S = 60.0
+"""Who comes back within this time after the last listener left has missed nothing."""
+HEARD_WITHIN_S = 10.0
 _TYPES = {kind.type: kind for kind in EVENT_TYPES}
 
 
@@ -72,36 +78,86 @@ class Feed:
     transport: Transport
     flights: Collection[Flight]
     clock: Callable[[], float] = time.monotonic
+    linger_s: float = LINGER_S
     _listeners: set[Listener] = field(default_factory=set)
     _kept: deque[Told] = field(default_factory=lambda: deque(maxlen=KEPT))
     _rates: Rates = field(default_factory=Rates)
     _owners: OrderedDict[str, str] = field(default_factory=OrderedDict)
     _run: str = field(default_factory=lambda: secrets.token_hex(4))
     _count: int = 0
+    _wanting: int = 0
+    _came: int = 0
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    _hearing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Hear, until cancelled."""
-        async with asyncio.TaskGroup() as ears:
-            ears.create_task(self._hear_progress(), name="hear progress")
-            ears.create_task(self._hear_events(), name="hear events")
+        """Hear while somebody listens, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            async with self.transport.hear() as bodies, self.transport.tail() as messages:
+                await self._hear(bodies, messages)
+
+    async def _hear(self, bodies: AsyncIterator[bytes], messages: AsyncIterator[Message]) -> None:
+        async with asyncio.TaskGroup() as group:
+            ears = [
+                group.create_task(self._hear_progress(bodies), name="hear progress"),
+                group.create_task(self._hear_events(messages), name="hear events"),
+            ]
+            self._hearing.set()
+            try:
+                await self._left_alone()
+            finally:
+                self._hearing.clear()
+                self._kept.clear()  # from now on something is missed
+                if not self._wanting:
+                    self._wanted.clear()
+            for ear in ears:
+                ear.cancel()
+
+    async def _left_alone(self) -> None:
+        came = -1
+        while self._wanting or came != self._came:
+            came = self._came
+            await asyncio.sleep(self.linger_s)
+
+    @property
+    def is_hearing(self) -> bool:
+        """Return whether what is said on the bus is heard now."""
+        return self._hearing.is_set()
 
     @property
     def is_full(self) -> bool:
         """Return whether nobody more may listen to this process."""
-        return len(self._listeners) >= LISTENERS_AT_MOST
+        return self._wanting >= LISTENERS_AT_MOST
 
-    @contextmanager
-    def listening(self, last_heard: str | None = None) -> Iterator[tuple[Listener, bool]]:
-        """Listen while the block runs; tells also whether nothing was missed since ``last_heard``."""
+    @asynccontextmanager
+    async def listening(self, last_heard: str | None = None) -> AsyncIterator[tuple[Listener, bool]]:
+        """Listen while the block runs; tells also whether nothing was missed since ``last_heard``.
+
+        Raises:
+            TransientError: The bus cannot be heard now.
+        """
+        self._wanting += 1
+        self._came += 1
+        self._wanted.set()
         listener = Listener()
-        missed = self._since(last_heard)
-        for told in (missed or [])[-WAITING_AT_MOST:]:
-            listener.tell(told)
-        self._listeners.add(listener)
         try:
+            await self._heard()
+            missed = self._since(last_heard)
+            for told in (missed or [])[-WAITING_AT_MOST:]:
+                listener.tell(told)
+            self._listeners.add(listener)
             yield listener, missed is not None and len(missed) <= WAITING_AT_MOST
         finally:
             self._listeners.discard(listener)
+            self._wanting -= 1
+
+    async def _heard(self) -> None:
+        try:
+            async with asyncio.timeout(HEARD_WITHIN_S):
+                await self._hearing.wait()
+        except TimeoutError as error:
+            raise TransientError("the bus cannot be heard now") from error
 
     async def owner_of(self, flight_id: str) -> str:
         """Return whose flight it is."""
@@ -133,20 +189,18 @@ class Feed:
         for listener in self._listeners:
             listener.tell(told)
 
-    async def _hear_progress(self) -> None:
-        async with self.transport.hear() as bodies:
-            async for body in bodies:
-                try:
-                    progress = Progress.model_validate_json(body)
-                except ValueError:
-                    continue
-                self._tell("progress", self._rates.rated(progress.model_dump(), self.clock()))
+    async def _hear_progress(self, bodies: AsyncIterator[bytes]) -> None:
+        async for body in bodies:
+            try:
+                progress = Progress.model_validate_json(body)
+            except ValueError:
+                continue
+            self._tell("progress", self._rates.rated(progress.model_dump(), self.clock()))
         raise TransientError("the bus tells no progress any more")
 
-    async def _hear_events(self) -> None:
-        async with self.transport.tail() as messages:
-            async for message in messages:
-                self._note(message)
+    async def _hear_events(self, messages: AsyncIterator[Message]) -> None:
+        async for message in messages:
+            self._note(message)
         raise TransientError("the bus tells no events any more")
 
     def _note(self, message: Message) -> None:

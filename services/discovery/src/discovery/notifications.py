@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
-from discovery.adapters.mail import MailServer
 from discovery.domain.flights import Flight
 from discovery.domain.notifications import (
     EVERY,
@@ -35,6 +35,9 @@ from shared.state.owner import process_owner
 from shared.state.port import Between
 from shared.state.work import WorkQueue
 from shared.webhooks import WebhookSender
+
+if TYPE_CHECKING:
+    from discovery.adapters.mail import MailServer
 
 log = structlog.get_logger()
 

@@ -7,24 +7,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from discovery.adapters.mail import MailServer
-from discovery.adapters.webodm import WebODM, open_webodm
 from discovery.collections import COUNTERS, NOTICES, PROJECTS
 from discovery.config import Settings
 from discovery.domain.flights import Flight
 from discovery.domain.notifications import Notice
 from discovery.domain.projects import Counter, Project
 from discovery.notifications import Messenger, Notifications, WishesOf, operators_wishes
-from discovery.project_deliveries import Deliveries
-from discovery.project_keeping import Keeper
 from discovery.projects import Projects
 from shared.platform import Platform
 from shared.service import Service
 from shared.state import Collection
 from shared.webhooks import open_webhooks
+
+if TYPE_CHECKING:
+    from discovery.adapters.mail import MailServer
+    from discovery.project_keeping import Keeper
 
 TIDY_EVERY = timedelta(hours=1)
 
@@ -50,25 +51,30 @@ async def opened_projects(
     if settings.webodm_mode == "none":
         yield Projects(projects, counters, flights, "none", look, wake=_nobody)
         return
-    async with _webodm(settings) as webodm:
-        keeper = Keeper(
-            projects,
-            webodm,
-            Deliveries(webodm, on.objects, settings.gateway_url),
-            ladder=on.topology.ladder,
-            check=settings.webodm_check_every,
-        )
+    async with _opened_keeper(settings, on, projects) as keeper:
         queue = keeper.queue()
         service.background("projects", partial(queue.run, keeper.attend))
         yield Projects(projects, counters, flights, settings.webodm_mode, look, wake=queue.wake)
 
 
 @asynccontextmanager
-async def _webodm(settings: Settings) -> AsyncIterator[WebODM]:
+async def _opened_keeper(
+    settings: Settings, on: Platform, projects: Collection[Project]
+) -> AsyncIterator[Keeper]:
+    from discovery.adapters.webodm import open_webodm  # noqa: PLC0415 - heavy, and few have one
+    from discovery.project_deliveries import Deliveries  # noqa: PLC0415
+    from discovery.project_keeping import Keeper  # noqa: PLC0415
+
     assert settings.webodm_url  # the settings see to it
     password = settings.webodm_password or SecretStr("")
     async with open_webodm(settings.webodm_url, settings.webodm_username, password) as webodm:
-        yield webodm
+        yield Keeper(
+            projects,
+            webodm,
+            Deliveries(webodm, on.objects, settings.gateway_url),
+            ladder=on.topology.ladder,
+            check=settings.webodm_check_every,
+        )
 
 
 @asynccontextmanager
@@ -101,6 +107,8 @@ async def opened_notifications(
 def _mail(settings: Settings) -> MailServer | None:
     if settings.smtp_host is None or settings.smtp_from is None:
         return None
+    from discovery.adapters.mail import MailServer  # noqa: PLC0415 - heavy, and few have one
+
     return MailServer(
         settings.smtp_host,
         settings.smtp_port,

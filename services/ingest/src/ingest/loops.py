@@ -25,7 +25,9 @@ from shared.sources.port import LoginNeededError
 from shared.state import Between, Change, Collection, Document, LeaseLostError, OneOf, Order, Where
 from shared.state.work import WorkQueue
 
-_WORKED_ON = (TransferState.COPYING, TransferState.NEEDS_LOGIN, TransferState.CANCELED)
+_WORKED_ON = OneOf(
+    (TransferState.COPYING.value, TransferState.NEEDS_LOGIN.value, TransferState.CANCELED.value)
+)
 NOTED_EVERY_S = 1.0
 """How often a transfer is written how far it is, and seen whether it still is to go on."""
 
@@ -166,4 +168,4 @@ async def _task(copying: object) -> AsyncIterator[asyncio.Task[Staged]]:
 
 async def _due() -> Sequence[Where]:
     """Return which transfers are to be worked on now."""
-    return [{"state": state.value, "due_s": Between(high=time.time())} for state in _WORKED_ON]
+    return [{"state": _WORKED_ON, "due_s": Between(high=time.time())}]

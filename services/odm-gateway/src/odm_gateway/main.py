@@ -18,7 +18,7 @@ from odm_gateway.adapters.intake import Intake
 from odm_gateway.adapters.spare_worker import SpareWorker
 from odm_gateway.adapters.upload_shelf import Shelf
 from odm_gateway.adapters.uploads import UPLOAD_FILES, UPLOADS, Uploads
-from odm_gateway.adapters.webhooks import open_webhooks
+from odm_gateway.adapters.webhooks import CONNECTIONS_AT_MOST, Webhooks
 from odm_gateway.admission import OPEN_STATUS
 from odm_gateway.config import Downloads, Settings
 from odm_gateway.domain.logins import Login, User
@@ -51,6 +51,7 @@ from shared.service import Service, State, create_service, start
 from shared.settings import load
 from shared.state import Collection
 from shared.state.owner import process_owner
+from shared.webhooks import open_webhooks
 
 SERVICE = "odm-gateway"
 PURPOSE = "Turns staged images into orthophotos, behind the NodeODM API."
@@ -80,7 +81,9 @@ def create_app(
         async with (
             service_platform(service, platform, SUBSCRIPTIONS, COLLECTIONS) as on,
             open_webhooks(
-                allow_private=settings.allow_private_urls, secret=settings.webhook_secret
+                allow_private=settings.allow_private_urls,
+                secret=settings.webhook_secret,
+                connections=CONNECTIONS_AT_MOST,
             ) as webhooks,
             opened_engine(settings, on, service, spare or SpareWorker()) as engine,
         ):
@@ -104,7 +107,7 @@ def create_app(
                 tasks=tasks,
                 objects=on.objects,
                 node_hook=settings.webhook.get_secret_value() if settings.webhook else None,
-                post=webhooks.post,
+                post=Webhooks(webhooks).post,
             )
             service.background("retention", Retention(tasks, settings.cleanup, [LOGINS.name]).run)
             uploads = _uploads(settings, on, tasks)

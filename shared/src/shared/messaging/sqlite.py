@@ -142,7 +142,7 @@ class SqliteTransport:
         seen, reap_at = -1, 0.0
         while True:
             now = time.monotonic()
-            version = await self._database.read(_data_version) if self._sessions else seen
+            version = await self._database.look_up(_data_version) if self._sessions else seen
             if version != seen:
                 self._bell.ring_all()
             if now >= reap_at:

@@ -10,8 +10,8 @@ from aiohttp import ClientResponse
 from yarl import URL
 
 from shared.errors import InvalidInputError, NotFoundError, TransientError
-from shared.outside import shown_url
 from shared.sources.port import SourceChangedError, SourceForbiddenError
+from shared.urls import shown_url
 
 _MAY_PASS = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 _WEAK = "W/"

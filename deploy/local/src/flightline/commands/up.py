@@ -21,7 +21,10 @@ def up(
 ) -> None:
     """Run the services until Ctrl-C: discovery on 8001, ingest on 8002, odm-gateway on 31100."""
     with session("up") as settings:
-        asyncio.run(_up(settings, only or []))
+        from shared.service.serving import new_event_loop  # noqa: PLC0415 - so that --help is quick
+
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_up(settings, only or []))
 
 
 async def _up(settings: PlatformSettings, only: list[str]) -> None:

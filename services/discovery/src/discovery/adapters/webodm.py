@@ -25,7 +25,7 @@ from discovery.adapters.webodm_records import (
 )
 from discovery.adapters.webodm_session import Request, Session, Timeouts
 from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
-from shared.outside import checked_url
+from shared.urls import checked_url
 
 CONNECTIONS_AT_MOST = 16
 """So that uploads leave some for the rest."""

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from discovery.adapters.webodm_file import FileBody
 from shared.errors import NotFoundError, PermanentError, TransientError
-from shared.outside import shown_url
 from shared.redaction import redact_text
+from shared.urls import shown_url
 
 ANSWER_AT_MOST_BYTES = 16 << 20
 CONNECT_WITHIN_S = 15.0

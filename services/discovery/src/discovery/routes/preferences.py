@@ -16,7 +16,7 @@ from discovery.routes.answers import REFUSALS, DocumentedRoute
 from discovery.routes.asking import OnTapis, Reader, User, WhatOwnersWant
 from discovery.tapis_flights import checked_systems
 from shared.errors import InvalidInputError
-from shared.outside import checked_url
+from shared.urls import checked_url
 
 router = APIRouter(route_class=DocumentedRoute, tags=["preferences"], responses=REFUSALS)
 

@@ -116,8 +116,8 @@ def _stream(request: Request, last_heard: str | None, visible: Visible, snapshot
 async def _frames(
     feed: Feed, last_heard: str | None, visible: Visible, snapshot: Snapshot, heartbeat_s: float
 ) -> AsyncGenerator[bytes, None]:
-    with feed.listening(last_heard) as (listener, is_seamless):
-        yield RETRY
+    yield RETRY
+    async with feed.listening(last_heard) as (listener, is_seamless):
         if not is_seamless:
             for frame in await snapshot():
                 yield frame

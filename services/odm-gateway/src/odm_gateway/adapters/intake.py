@@ -15,7 +15,7 @@ import structlog
 from pydantic import ValidationError
 
 from odm_gateway.adapters.archive import Archive, open_archive
-from odm_gateway.adapters.intake_fetch import Say, Target, fetch_stored, fetch_web, work_file
+from odm_gateway.adapters.intake_fetch import Say, Target, fetch_stored, work_file
 from odm_gateway.adapters.room import FULL, Room, room_of
 from odm_gateway.domain.archives import ARCHIVE_AT_MOST_BYTES
 from odm_gateway.domain.choice import Choice
@@ -157,6 +157,8 @@ class Intake:
         with await asyncio.to_thread(work_file, folder) as file:
             target = Target(file, Room(folder), self.max_archive_bytes, say)
             if is_web(source.uri):
+                from odm_gateway.adapters.intake_web import fetch_web  # noqa: PLC0415 - 0.2 s, seldom needed
+
                 await fetch_web(source.uri, target, allow_private=self.allow_private_urls)
             else:
                 await fetch_stored(self.objects, self._key(source.uri), target)

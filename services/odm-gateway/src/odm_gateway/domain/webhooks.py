@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -120,8 +118,3 @@ def task_of(end: TaskCompleted) -> Task:
         inserted_us=0,
         images="",
     )
-
-
-def signature(secret: str, body: bytes) -> str:
-    """Return the signature of a body, as the header ``X-Flightline-Signature`` carries it."""
-    return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"

@@ -16,8 +16,8 @@ from odm_gateway.node import CallerHere, Node, NodeHere
 from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError
 from odm_gateway.wire.bodies import Fields, Incoming, read_body
 from shared.errors import InvalidInputError, PermanentError
-from shared.outside import checked_url
 from shared.state import AlreadyExistsError
+from shared.urls import checked_url
 
 REFUSAL_CHARACTERS = 500
 
