@@ -16,10 +16,11 @@ from discovery.collections import FLIGHTS
 from discovery.config import Settings
 from discovery.domain.flights import Flight
 from discovery.finder import Finder
-from discovery.main import SUBSCRIPTIONS, create_app
+from discovery.main import create_app
+from discovery.resources import SUBSCRIPTIONS
 from shared.messaging.relay import OutboxRelay
 from shared.platform import Platform, open_platform
-from shared.service import serving
+from shared.service.serving import serving
 from shared.settings import PlatformSettings
 from shared.sources import open_sources
 from shared.state import Collection

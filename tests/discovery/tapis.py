@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from discovery.main import SUBSCRIPTIONS
+from discovery.resources import SUBSCRIPTIONS
 from shared.platform import Platform, open_platform
 from shared.settings import PlatformSettings
 from tests.discovery.conftest import DiscoveryClient, running_discovery

@@ -27,8 +27,9 @@ from shared.events.types import Scale
 from shared.messaging.codec import encode
 from shared.messaging.progress import Progress
 from shared.platform import Platform
-from shared.service import Service, create_service, serving
-from shared.service.application import State
+from shared.service import Service, State
+from shared.service.application import create_service
+from shared.service.serving import serving
 from shared.state import Collection
 from tests.support.events import flight_found
 from tests.support.trouble import eventually

@@ -16,7 +16,8 @@ from ingest.collections import JOURNAL, TRANSFERS
 from ingest.config import Settings
 from ingest.domain.manifest import Manifest
 from ingest.domain.transfers import FileRecord, Transfer
-from ingest.main import SUBSCRIPTIONS, create_app
+from ingest.main import create_app
+from ingest.resources import SUBSCRIPTIONS
 from shared.events import Event, FlightFound, ImagesStaged, new_event
 from shared.messaging.codec import encode
 from shared.platform import Platform, open_platform

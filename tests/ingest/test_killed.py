@@ -16,7 +16,7 @@ import pytest
 
 from ingest.collections import JOURNAL, TRANSFERS
 from ingest.domain.transfers import FileState, TransferState, transfer_id
-from ingest.main import SUBSCRIPTIONS
+from ingest.resources import SUBSCRIPTIONS
 from ingest.resuming import PART_BYTES
 from shared.events import ImagesStaged
 from shared.platform import Platform, open_platform

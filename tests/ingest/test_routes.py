@@ -10,7 +10,7 @@ import pytest
 from ingest.config import Settings
 from ingest.main import create_app
 from shared.platform import Platform
-from shared.service import serving
+from shared.service.serving import serving
 from tests.ingest.conftest import Ingest, found_outside
 
 

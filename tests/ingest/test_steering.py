@@ -16,7 +16,7 @@ from ingest.config import Settings
 from ingest.main import create_app
 from shared.events import FlightFound, ImagesStaged, TaskCompleted, new_event
 from shared.platform import Platform
-from shared.service import serving
+from shared.service.serving import serving
 from tests.ingest.conftest import Ingest, found_by_discovery, opened
 from tests.support.listening import heard
 from tests.support.tapis import PASSWORD, USER, TapisServer, tapis_server

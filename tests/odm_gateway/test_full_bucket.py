@@ -13,10 +13,11 @@ from odm_gateway.adapters.intake import Intake
 from odm_gateway.adapters.room import FULL
 from odm_gateway.config import EngineKind, Settings
 from odm_gateway.domain.tasks import Source
-from odm_gateway.main import SUBSCRIPTIONS, create_app
+from odm_gateway.main import create_app
+from odm_gateway.resources import SUBSCRIPTIONS
 from shared.errors import StorageFullError
 from shared.platform import open_platform
-from shared.service import serving
+from shared.service.serving import serving
 from shared.settings import PlatformSettings
 from tests.support.archives import archive
 from tests.support.gateway import GatewayClient

@@ -11,9 +11,10 @@ import pytest
 import requests
 
 from odm_gateway.config import Downloads, EngineKind, Settings
-from odm_gateway.main import SUBSCRIPTIONS, create_app
+from odm_gateway.main import create_app
+from odm_gateway.resources import SUBSCRIPTIONS
 from shared.platform import open_platform
-from shared.service import serving
+from shared.service.serving import serving
 from shared.settings import PlatformSettings
 from tests.support.gateway import GatewayClient, running_gateway
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server

@@ -14,12 +14,13 @@ import httpx
 
 from odm_gateway.config import EngineKind, Settings
 from odm_gateway.loops import TASKS
-from odm_gateway.main import SUBSCRIPTIONS, create_app
+from odm_gateway.main import create_app
+from odm_gateway.resources import SUBSCRIPTIONS
 from shared.events import Event, TaskCompleted
 from shared.messaging.port import Subscription
 from shared.messaging.relay import OutboxRelay
 from shared.platform import Platform, open_platform
-from shared.service import serving
+from shared.service.serving import serving
 from shared.settings import PlatformSettings
 
 LISTENER = Subscription("listener", TaskCompleted.type)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from odm_gateway.wire.answers import RefusedError
+from odm_gateway.refusals import RefusedError
 from odm_gateway.wire.bodies import FILES_AT_ONCE, Incoming, read_body
 from tests.support.uploading import BOUNDARY, form, part
 

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from odm_gateway.wire.answers import RefusedError
+from odm_gateway.refusals import RefusedError
 from odm_gateway.wire.multipart import Form, boundary_of
 
 BOUNDARY = b"xyz"

@@ -24,7 +24,7 @@ from odm_gateway.main import create_app
 from odm_gateway.wire.listing import KEPT_S
 from odm_gateway.wire.polls import Polls
 from shared.logging import configure_logging
-from shared.service import serving
+from shared.service.serving import serving
 from shared.state.port import Record
 from tests.support.gateway import GatewayClient, opened_platform
 

@@ -19,7 +19,10 @@ from shared.errors import (
     StorageFullError,
     TransientError,
 )
-from shared.service import Service, State, authorised, create_service, serving
+from shared.service import Service, State
+from shared.service.access import authorised
+from shared.service.application import create_service
+from shared.service.serving import serving
 from shared.settings import ServiceSettings
 
 ERRORS: dict[str, Exception] = {

@@ -7,7 +7,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.types import EventDict
 
-from shared.service import create_service, serving
+from shared.service.application import create_service
+from shared.service.serving import serving
 from shared.settings import ServiceSettings
 from tests.shared.service.kites import kites, no_resources
 

@@ -17,7 +17,9 @@ from shared.errors import (
     InvalidInputError,
     TransientError,
 )
-from shared.service import Service, create_service, serving
+from shared.service import Service
+from shared.service.application import create_service
+from shared.service.serving import serving
 from shared.settings import ServiceSettings
 from tests.shared.service.kites import kites, no_resources, noting
 
@@ -118,7 +120,8 @@ SCRIPT = """
 import asyncio
 from contextlib import asynccontextmanager
 from pydantic_settings import SettingsConfigDict
-from shared.service import create_service, start
+from shared.service.application import create_service
+from shared.service.command import start
 from shared.settings import Port, ServiceSettings
 
 @asynccontextmanager

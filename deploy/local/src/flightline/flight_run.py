@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-import odm_gateway.main
+import odm_gateway.resources
 from discovery.domain.flights import ENDED, Flight, FlightState, Run
 from discovery.finder import Finder, Found, flight_name
 from flightline.display import Display
@@ -68,7 +68,7 @@ async def run_flight(
         PermanentError: The flight cannot be processed; the message says why.
     """
     overrides = {"discovery": {"roots": ()}}
-    gateway = replace(PARTS["odm-gateway"], create_app=partial(odm_gateway.main.create_app, spare=spare))
+    gateway = replace(PARTS["odm-gateway"], resources=partial(odm_gateway.resources.resources, spare=spare))
     services = {**PARTS, "odm-gateway": gateway}
     async with running_pipeline(_reading(settings, wanted.uri), overrides, services) as pipeline:
         finder: Finder = replace(pipeline.states["discovery"]["finder"], settle=SETTLE)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
-
-from fastapi import FastAPI
+from typing import Any
 
 import discovery.config
-import discovery.main
+import discovery.resources
 import ingest.config
-import ingest.main
+import ingest.resources
 import odm_gateway.config
-import odm_gateway.main
+import odm_gateway.resources
 from flightline.session import PATIENCE
 from shared.errors import InvalidInputError
 from shared.messaging.port import Subscription
 from shared.platform import Platform, open_platform
+from shared.service.running import Resources, State, running
 from shared.settings import PlatformSettings, ServiceSettings, load
 
 
@@ -27,20 +26,20 @@ class Part:
     """One service as this process runs it."""
 
     settings: type[ServiceSettings]
-    create_app: Callable[[Any, Platform], FastAPI]
+    resources: Callable[[Any, Platform], Resources]
     subscriptions: tuple[Subscription, ...]
 
 
 PARTS: Mapping[str, Part] = {
     "odm-gateway": Part(
-        odm_gateway.config.Settings, odm_gateway.main.create_app, odm_gateway.main.SUBSCRIPTIONS
+        odm_gateway.config.Settings, odm_gateway.resources.resources, odm_gateway.resources.SUBSCRIPTIONS
     ),
-    "ingest": Part(ingest.config.Settings, ingest.main.create_app, ingest.main.SUBSCRIPTIONS),
-    "discovery": Part(discovery.config.Settings, discovery.main.create_app, discovery.main.SUBSCRIPTIONS),
+    "ingest": Part(ingest.config.Settings, ingest.resources.resources, ingest.resources.SUBSCRIPTIONS),
+    "discovery": Part(
+        discovery.config.Settings, discovery.resources.resources, discovery.resources.SUBSCRIPTIONS
+    ),
 }
 """Those that hear of events before those that tell of them."""
-
-_Lifespan = AbstractAsyncContextManager[Mapping[str, Any]]
 
 SUBSCRIPTIONS = tuple(subscription for part in PARTS.values() for subscription in part.subscriptions)
 
@@ -50,7 +49,7 @@ class Pipeline:
     """Running services: what their routes would see, by service."""
 
     platform: Platform
-    states: Mapping[str, Mapping[str, Any]]
+    states: Mapping[str, State]
 
 
 @asynccontextmanager
@@ -64,14 +63,12 @@ async def running_pipeline(
         platform = await stack.enter_async_context(
             open_platform(settings, SUBSCRIPTIONS, start_within=PATIENCE)
         )
-        states: dict[str, Mapping[str, Any]] = {}
+        states: dict[str, State] = {}
         for name, part in services.items():
             own = load(part.settings).model_copy(update=dict(overrides.get(name, {})))
-            app = part.create_app(own, platform)
-            lifespan = cast(
-                "AbstractAsyncContextManager[Mapping[str, Any]]", app.router.lifespan_context(app)
+            _, states[name] = await stack.enter_async_context(
+                running(name, part.resources(own, platform), own)
             )
-            states[name] = await stack.enter_async_context(lifespan)
         yield Pipeline(platform, states)
 
 

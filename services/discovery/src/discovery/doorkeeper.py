@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
-from fastapi import HTTPException, Request
 from pydantic import SecretStr
+from starlette.exceptions import HTTPException
 from starlette.status import HTTP_401_UNAUTHORIZED, HTTP_403_FORBIDDEN
 
 from discovery.domain.logins import SESSION_KEPT, Session, UnknownTokenError, digest
@@ -25,6 +25,8 @@ from discovery.domain.principals import (
 from shared.state import Collection, RevisionError
 
 if TYPE_CHECKING:  # heavy, and needed only where a tenant is known
+    from starlette.requests import Request
+
     from discovery.adapters.tapis_logins import Logins
     from shared.tapis.claims import Claims
 

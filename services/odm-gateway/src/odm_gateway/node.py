@@ -1,13 +1,10 @@
-"""What the routes stand on, and what they ask of every request."""
+"""What the routes stand on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
-
-from fastapi import Depends, Request
 
 from odm_gateway.adapters.accounts import Accounts
 from odm_gateway.adapters.console_log import ConsoleLog
@@ -17,7 +14,7 @@ from odm_gateway.domain.identity import task_key
 from odm_gateway.domain.options import OptionTable
 from odm_gateway.domain.submodels import is_scoped_token, scoped_task
 from odm_gateway.domain.tasks import Task
-from odm_gateway.wire.answers import RefusedError
+from odm_gateway.refusals import RefusedError
 from odm_gateway.wire.host import HostFacts
 from odm_gateway.wire.listing import Listing
 from shared.errors import InvalidInputError
@@ -104,35 +101,3 @@ class Node:
         if task is None or task.removing or not caller.sees(task.tenant, task.parent):
             raise RefusedError(f"{uuid} not found")
         return task
-
-
-async def node_of(request: Request) -> Node:  # a plain function would be run in a thread
-    """Return what the routes stand on."""
-    node: Node = request.state.node
-    return node
-
-
-NodeHere = Annotated[Node, Depends(node_of)]
-
-
-async def caller_of(request: Request, node: NodeHere) -> Caller:
-    """Return who sent the request.
-
-    Raises:
-        RefusedError: Nobody whom the gateway knows.
-    """
-    caller = await node.caller(request.query_params.get("token", ""))
-    if caller is None:
-        raise RefusedError("Invalid authentication token: token does not match.")
-    return caller
-
-
-CallerHere = Annotated[Caller, Depends(caller_of)]
-
-
-async def task_of(uuid: str, node: NodeHere, caller: CallerHere) -> Task:
-    """Return the task that a path names."""
-    return await node.task(uuid, caller)
-
-
-TaskHere = Annotated[Task, Depends(task_of)]

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from odm_gateway.domain.job_manifest import JobManifest
 from shared.events import Option
 
 
@@ -30,6 +31,19 @@ class Job:
     tenant: str = ""
     is_submodel: bool = False
     """Whether another job waits for it."""
+
+    @property
+    def told(self) -> JobManifest:
+        """Return what a process that does the job, or a part of it, has to know."""
+        return JobManifest(
+            job=self.name,
+            task_id=self.task_id,
+            images_prefix=self.images,
+            manifest=self.manifest,
+            products=self.products,
+            options=self.options,
+            outputs=self.outputs,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""What every service is: an HTTP application with health, errors, loops and an orderly end."""
+"""What every service is: resources and loops with health and an orderly end, and an HTTP application.
 
-from shared.service.access import authorised
-from shared.service.application import Service, State, create_service
-from shared.service.command import start
-from shared.service.serving import run, serving, stop_signals
+``running`` has what runs; ``application``, ``serving`` and ``command`` what is reached over HTTP.
+"""
 
-__all__ = ["Service", "State", "authorised", "create_service", "run", "serving", "start", "stop_signals"]
+from shared.service.running import Resources, Service, State
+
+__all__ = ["Resources", "Service", "State"]

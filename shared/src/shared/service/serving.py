@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import InvalidInputError
-from shared.service.application import Service, State
+from shared.service.running import Service, State
 from shared.settings import ServiceSettings
 
 BACKLOG = 2048

@@ -28,7 +28,8 @@ def up(
 
 
 async def _up(settings: PlatformSettings, only: list[str]) -> None:
-    from flightline.pipeline import SUBSCRIPTIONS, parts  # noqa: PLC0415 - so that --help is quick
+    from flightline.applications import CREATE_APP  # noqa: PLC0415 - so that --help is quick
+    from flightline.pipeline import SUBSCRIPTIONS, parts  # noqa: PLC0415
     from shared.platform import open_platform  # noqa: PLC0415
     from shared.service.serving import serving, stop_signals  # noqa: PLC0415
     from shared.settings import load  # noqa: PLC0415
@@ -39,6 +40,6 @@ async def _up(settings: PlatformSettings, only: list[str]) -> None:
         platform = await stack.enter_async_context(open_platform(settings, SUBSCRIPTIONS))
         for name, part in chosen.items():
             own = load(part.settings)
-            url = await stack.enter_async_context(serving(part.create_app(own, platform), own))
+            url = await stack.enter_async_context(serving(CREATE_APP[name](own, platform), own))
             typer.echo(f"{name}: {url}", err=True)
         await stop.wait()

@@ -14,7 +14,7 @@ from discovery.plans import Plans
 from discovery.projects import Projects
 from discovery.tapis_access import TapisAccess
 from discovery.tapis_flights import TapisFlights
-from shared.service import authorised
+from shared.service.access import authorised
 
 _bearer = HTTPBearer(auto_error=False, description="A Tapis access token, or the service's token.")
 NO_TAPIS = "No Tapis tenant is known here: set FLIGHTLINE_TAPIS_URL and FLIGHTLINE_TAPIS_TENANT."

@@ -16,7 +16,7 @@ from discovery.projects import Projects
 from discovery.routes.asking import Bearer, Reader, User, doorkeeper
 from shared.errors import NotFoundError
 from shared.events import FlightOptions
-from shared.service import authorised
+from shared.service.access import authorised
 from shared.sources import LoginNeededError
 from shared.state import Collection, Order
 

@@ -35,7 +35,6 @@ from odm_gateway.adapters.worker_process import (
 )
 from odm_gateway.adapters.worker_start import COMMAND
 from odm_gateway.domain.assets import media_type
-from odm_gateway.domain.job_manifest import JobManifest
 from odm_gateway.ports import Completed, EngineEvent, Failed, Job, Line, Progressed
 from shared.errors import PermanentError
 from shared.objects.port import ObjectExistsError, ObjectStore
@@ -258,16 +257,7 @@ def _read_done(folder: Path) -> DoneMessage | None:
 
 def _write_job(folder: Path, job: Job) -> None:
     """Tell the whole job to workers that need more of it than the built-in engine's."""
-    told = JobManifest(
-        job=job.name,
-        task_id=job.task_id,
-        images_prefix=job.images,
-        manifest=job.manifest,
-        products=job.products,
-        options=job.options,
-        outputs=job.outputs,
-    )
-    (folder / "job.json").write_text(told.model_dump_json(), encoding="utf-8")
+    (folder / "job.json").write_text(job.told.model_dump_json(), encoding="utf-8")
 
 
 def _write_done(folder: Path, done: DoneMessage) -> None:

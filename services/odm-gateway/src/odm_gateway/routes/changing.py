@@ -15,8 +15,10 @@ from odm_gateway.domain.identity import task_key
 from odm_gateway.domain.options import OptionTable, parse_submitted
 from odm_gateway.domain.tasks import Task, canceled, removed, restarted
 from odm_gateway.ends import told
-from odm_gateway.node import CallerHere, Node, NodeHere
-from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError, failure, not_done
+from odm_gateway.node import Node
+from odm_gateway.refusals import RefusedError
+from odm_gateway.routes.asking import CallerHere, NodeHere
+from odm_gateway.wire.answers import Json, NodeOdmRoute, failure, not_done
 from odm_gateway.wire.bodies import Fields, read_body
 from shared.errors import NotFoundError
 from shared.events import Option

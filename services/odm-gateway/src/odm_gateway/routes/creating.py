@@ -12,8 +12,10 @@ from odm_gateway.domain.creation import asked_task
 from odm_gateway.domain.identity import is_task_uuid, new_task_id, task_key
 from odm_gateway.domain.sources import is_archive, is_web, named_source, wanted_products
 from odm_gateway.domain.tasks import Task
-from odm_gateway.node import CallerHere, Node, NodeHere
-from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError
+from odm_gateway.node import Node
+from odm_gateway.refusals import RefusedError
+from odm_gateway.routes.asking import CallerHere, NodeHere
+from odm_gateway.wire.answers import Json, NodeOdmRoute
 from odm_gateway.wire.bodies import Fields, Incoming, read_body
 from shared.errors import InvalidInputError, PermanentError
 from shared.state import AlreadyExistsError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from odm_gateway.node import CallerHere, NodeHere
-from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError, failure
+from odm_gateway.refusals import RefusedError
+from odm_gateway.routes.asking import CallerHere, NodeHere
+from odm_gateway.wire.answers import Json, NodeOdmRoute, failure
 from odm_gateway.wire.bodies import read_body
 
 API_VERSION = "2.2.4"

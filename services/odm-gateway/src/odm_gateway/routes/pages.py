@@ -16,7 +16,8 @@ from fastapi import APIRouter, Request, Response
 from odm_gateway.domain.callers import Caller
 from odm_gateway.domain.task_info import task_info
 from odm_gateway.domain.tasks import Status, Task
-from odm_gateway.node import Node, NodeHere
+from odm_gateway.node import Node
+from odm_gateway.routes.asking import NodeHere
 from odm_gateway.wire.answers import Json, NodeOdmRoute
 from odm_gateway.wire.listing import theirs_of
 from odm_gateway.wire.pages import facts, link, page

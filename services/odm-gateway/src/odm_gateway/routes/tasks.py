@@ -11,8 +11,10 @@ from odm_gateway.domain.assets import product_path
 from odm_gateway.domain.identity import task_key
 from odm_gateway.domain.task_info import task_info
 from odm_gateway.domain.tasks import Task
-from odm_gateway.node import CallerHere, Node, NodeHere, TaskHere
-from odm_gateway.wire.answers import Json, NodeOdmRoute, RefusedError
+from odm_gateway.node import Node
+from odm_gateway.refusals import RefusedError
+from odm_gateway.routes.asking import CallerHere, NodeHere, TaskHere
+from odm_gateway.wire.answers import Json, NodeOdmRoute
 from odm_gateway.wire.downloads import download, redirect
 
 LINES_AT_MOST = 10**12

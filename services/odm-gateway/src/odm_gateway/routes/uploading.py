@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request, Response
 
 from odm_gateway.domain.creation import given_date
-from odm_gateway.node import CallerHere, NodeHere
+from odm_gateway.routes.asking import CallerHere, NodeHere
 from odm_gateway.routes.creating import admitted_id, new_task
 from odm_gateway.wire.answers import Json, NodeOdmRoute
 from odm_gateway.wire.bodies import Incoming, is_form, read_body

@@ -65,10 +65,6 @@ def is_known(tag: str, if_none_match: str) -> bool:
     return "*" in known or tag.removeprefix("W/") in known
 
 
-class RefusedError(PermanentError):
-    """NodeODM's clients expect this text as the error of an answer."""
-
-
 class NodeOdmRoute(APIRoute):
     """A route whose refusals are answers with status 200 and the key ``error``.
 

@@ -13,7 +13,7 @@ from fastapi import Request
 
 from odm_gateway.domain import javascript
 from odm_gateway.domain.pace import Pace
-from odm_gateway.wire.answers import RefusedError
+from odm_gateway.refusals import RefusedError
 from odm_gateway.wire.multipart import Form, Part, boundary_of
 from shared.errors import PermanentError, TransientError
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from odm_gateway.wire.answers import RefusedError
+from odm_gateway.refusals import RefusedError
 
 HEADERS_AT_MOST = 16
 HEADER_AT_MOST_BYTES = 8 << 10

@@ -15,7 +15,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from odm_gateway.domain.callers import Caller
-from odm_gateway.node import Node, caller_of, node_of
+from odm_gateway.node import Node
+from odm_gateway.routes.asking import caller_of, node_of
 from odm_gateway.wire.answers import failure
 from odm_gateway.wire.cors import ANYWHERE
 from shared.errors import PermanentError

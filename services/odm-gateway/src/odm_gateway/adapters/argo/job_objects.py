@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from odm_gateway.domain.job_manifest import (
     JobFailure,
-    JobManifest,
     JobResult,
     ShippedChunk,
     console_prefix,
@@ -55,17 +54,7 @@ class JobObjects:
 
     async def write_manifest(self) -> None:
         """Tell the steps what the job is."""
-        job = self.job
-        manifest = JobManifest(
-            job=job.name,
-            task_id=job.task_id,
-            images_prefix=job.images,
-            manifest=job.manifest,
-            products=job.products,
-            options=job.options,
-            outputs=job.outputs,
-        )
-        await self._put(job_file_key(job.name), manifest)
+        await self._put(job_file_key(self.job.name), self.job.told)
 
     async def placement(self) -> Placement | None:
         """Return where the job was sent, if it was."""
