@@ -95,7 +95,7 @@ async def test_projects_are_created_once_and_a_dry_run_then_says_why_not(shell: 
 
     assert [one["project_id"] for one in done.report["created_projects"]] == [1], (done.report, done.said)
     assert (again.report["created_projects"], again.code) == ([], 0)
-    assert f"not created: Flight1 ({SYSTEM}): it has a project 1 already" in foreseen.out
+    assert f"not created: Flight1 ({SYSTEM}): it has project 1 already" in foreseen.out
 
 
 async def test_systems_are_named_as_the_document_does(shell: Shell) -> None:
@@ -149,4 +149,4 @@ async def test_its_former_name_works_as_well(shell: Shell) -> None:
     ran = await shell.run("--user", USER, "--dry-run", command="alias")
 
     assert ran.code == 0
-    assert "1 systems looked at, 1 flights found, 1 projects would be created" in ran.out
+    assert "1 system looked at, 1 flight found, 1 project would be created" in ran.out

@@ -16,7 +16,7 @@ import odm_gateway.resources
 from discovery.domain.flights import ENDED, Flight, FlightState, Run
 from discovery.finder import Finder, Found, flight_name
 from flightline.display import Display
-from flightline.pipeline import PARTS, Pipeline, running_pipeline
+from flightline.pipeline import ONLY_WHAT_IS_NAMED, PARTS, Pipeline, running_pipeline
 from flightline.products import collect, folder_for_products
 from ingest.domain.manifest import LeftOutFile, Manifest
 from ingest.domain.transfers import Transfer
@@ -67,10 +67,9 @@ async def run_flight(
     Raises:
         PermanentError: The flight cannot be processed; the message says why.
     """
-    overrides = {"discovery": {"roots": ()}}
     gateway = replace(PARTS["odm-gateway"], resources=partial(odm_gateway.resources.resources, spare=spare))
     services = {**PARTS, "odm-gateway": gateway}
-    async with running_pipeline(_reading(settings, wanted.uri), overrides, services) as pipeline:
+    async with running_pipeline(_reading(settings, wanted.uri), ONLY_WHAT_IS_NAMED, services) as pipeline:
         finder: Finder = replace(pipeline.states["discovery"]["finder"], settle=SETTLE)
         found = await finder.find(wanted.uri)
         _check_single(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import discovery.config
@@ -40,6 +41,11 @@ PARTS: Mapping[str, Part] = {
     ),
 }
 """Those that hear of events before those that tell of them."""
+
+ONLY_WHAT_IS_NAMED: Mapping[str, Mapping[str, Any]] = {
+    "discovery": {"roots": (), "tapis_scan_every": timedelta()}
+}
+"""For commands: discovery looks for nothing by itself."""
 
 SUBSCRIPTIONS = tuple(subscription for part in PARTS.values() for subscription in part.subscriptions)
 

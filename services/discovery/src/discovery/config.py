@@ -74,7 +74,11 @@ class Settings(OutwardSettings, ServiceSettings):
         ),
     ] = ()
     tapis_scan_every: Annotated[
-        Duration, Field(description="Time between two searches with the Tapis service account.")
+        Duration,
+        Field(
+            description="Time between two searches with the Tapis service account; 0: this process looks for"
+            " nothing by itself, not after logins either."
+        ),
     ] = timedelta(hours=1)
 
     def flight_layout(self, files: FileRule = DEFAULT_RULE) -> Layout:

@@ -95,7 +95,7 @@ async def opened_plans(
     settings: Settings, on: Platform, service: Service, plans: Plans, tapis: TapisAccess | None
 ) -> None:
     """Have what owners want done by itself."""
-    if tapis is None:
+    if tapis is None or not settings.tapis_scan_every:
         return
     discoverer = Discoverer(plans.plans, tapis.flights, settings.tapis_scan_every)
     queue = discoverer.queue()

@@ -161,10 +161,10 @@ async def _plan(plans: Plans, owner: str, systems: list[str]) -> Plan:
 
 async def _done(settings: PlatformSettings, user: str, systems: list[str]) -> Report:
     from discovery.plans import automatic  # noqa: PLC0415 - so that --help is quick
-    from flightline.pipeline import PARTS, running_pipeline  # noqa: PLC0415
+    from flightline.pipeline import ONLY_WHAT_IS_NAMED, PARTS, running_pipeline  # noqa: PLC0415
 
-    overrides = {"discovery": {"roots": ()}}
-    async with running_pipeline(settings, overrides, {"discovery": PARTS["discovery"]}) as pipeline:
+    services = {"discovery": PARTS["discovery"]}
+    async with running_pipeline(settings, ONLY_WHAT_IS_NAMED, services) as pipeline:
         state = pipeline.states["discovery"]
         tapis: TapisAccess = state["tapis"]
         owner = await _owner(settings, tapis, user)
@@ -242,17 +242,22 @@ def _place(one: FoundFlight) -> dict[str, Any]:
 def _reason(project: Project) -> str:
     if project.state.value == "deleted":
         return "its project was deleted"
-    number = "" if project.project_id is None else f" {project.project_id}"
-    return f"it has a project{number} already"
+    number = "a project" if project.project_id is None else f"project {project.project_id}"
+    return f"it has {number} already"
 
 
 def as_text(report: Report) -> str:
     """Return the report for people."""
     would = "would be " if report.dry_run else ""
-    counts = f"{len(report.systems_scanned)} systems looked at, {report.flights_discovered} flights found"
-    lines = [f"{counts}, {len(report.created)} projects {would}created"]
+    counts = [
+        f"{_counted(len(report.systems_scanned), 'system')} looked at",
+        f"{_counted(report.flights_discovered, 'flight')} found",
+        f"{_counted(len(report.created), 'project')} {would}created",
+    ]
+    lines = [", ".join(counts)]
     lines += [
-        f"{would}created: {one['project_name']}, {one['image_count']} images in {one['images_path']}"
+        f"{would}created: {one['project_name']}, {_counted(one['image_count'], 'image')} in"
+        f" {one['images_path']}"
         for one in report.created
     ]
     lines += [
@@ -260,6 +265,10 @@ def as_text(report: Report) -> str:
         for one in report.not_created
     ]
     return "\n".join(lines)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def main() -> None:

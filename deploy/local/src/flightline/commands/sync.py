@@ -44,12 +44,11 @@ def sync(
 async def _synced(settings: PlatformSettings, named: str, *, quiet: bool) -> Transfer:
     from flightline.display import display  # noqa: PLC0415 - so that --help is quick
     from flightline.flight_run import SETTLE  # noqa: PLC0415
-    from flightline.pipeline import PARTS, running_pipeline  # noqa: PLC0415
+    from flightline.pipeline import ONLY_WHAT_IS_NAMED, PARTS, running_pipeline  # noqa: PLC0415
 
     services = {name: PARTS[name] for name in ("ingest", "discovery")}
-    overrides = {"discovery": {"roots": ()}}
     with display(quiet=quiet) as shown:
-        async with running_pipeline(_reading(settings, named), overrides, services) as pipeline:
+        async with running_pipeline(_reading(settings, named), ONLY_WHAT_IS_NAMED, services) as pipeline:
             finder: Finder = replace(pipeline.states["discovery"]["finder"], settle=SETTLE)
             flight = await _announced(finder, named)
             return await _staged(pipeline, flight, shown)
