@@ -5,7 +5,10 @@
 A flight on a web server of this machine goes into an S3 server that keeps nothing: through ingest as it runs
 in production (journal, hashes, both listings, manifest), through bare aiohttp GET + PUT, and through
 ``rclone copy`` where that is installed. Each has the same number of files under way, and runs in a process of
-its own, in turn with the others; figures are medians.
+its own, in turn with the others; figures are medians. Of the three, only ingest hashes what it copies.
+
+Processor time is that of the copying; what a process takes to start is told apart, and is part of rclone's,
+whose start cannot be told. What the servers take is told as well: on few cores it limits everybody.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ import argparse
 import asyncio
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -29,12 +31,14 @@ from typing import Any
 from urllib.request import urlopen
 
 import aiohttp
+import psutil
 from pydantic import SecretStr
 from tests.support.listening import TELLING, heard
 from tests.support.processes import free_port, running
 
 from ingest.config import Settings
-from ingest.main import SUBSCRIPTIONS, create_app
+from ingest.main import create_app
+from ingest.resources import SUBSCRIPTIONS
 from shared.events import FlightFound, ImagesStaged, new_event
 from shared.logging import configure_logging
 from shared.messaging.codec import encode
@@ -44,6 +48,7 @@ from shared.settings import PlatformSettings
 from shared.sources import flight_id, open_sources, read_flight
 
 MB = 1_000_000
+GB = 1_000_000_000
 AT_ONCE = 8
 KEYS = {"s3_access_key": "x", "s3_secret_key": SecretStr("y"), "s3_region": "us-east-1"}
 
@@ -55,6 +60,8 @@ class Place:
     source: str
     s3: str
     files: int
+    servers: tuple[int, ...] = ()
+    """Their processes."""
 
 
 def main() -> None:
@@ -91,18 +98,31 @@ def staging(files: int, size_bytes: int, repeats: int) -> dict[str, float]:
             runs["rclone"] = []
         for _ in range(repeats + 1):
             for name, found in runs.items():
-                found.append(rclone(place) if name == "rclone" else child(name, place))
-    total = files * size_bytes / MB
-    figures: dict[str, float] = {}
-    for name, found in runs.items():
-        for what in ("MB/s", "client CPU, s", "peak RSS, MB"):
-            values = [total / run["s"] if what == "MB/s" else run[what] for run in found[1:]]
-            figures[f"{name}: {what}"] = round(statistics.median(values), 2)
+                before_s = cpu_s(place.servers)
+                run = rclone(place) if name == "rclone" else child(name, place)
+                found.append(run | {"servers": cpu_s(place.servers) - before_s})
+    total_bytes = files * size_bytes
+    figures = {
+        f"{name}: {what}": round(statistics.median(values), 2)
+        for name, found in runs.items()
+        for what, values in told(found[1:], total_bytes).items()
+    }
     for peer in [name for name in runs if name != "ours"]:
         pairs = zip(runs["ours"][1:], runs[peer][1:], strict=True)
         ratio = statistics.median(other["s"] / our["s"] for our, other in pairs)
         figures[f"ours over {peer}"] = round(ratio, 3)
-    return figures
+    return figures | {"load, runnable": round(os.getloadavg()[0], 2)}
+
+
+def told(runs: list[dict[str, float]], total_bytes: int) -> dict[str, list[float]]:
+    """Return the figures of runs."""
+    return {
+        "MB/s": [total_bytes / MB / run["s"] for run in runs],
+        "client CPU, s per GB": [run["copying"] / total_bytes * GB for run in runs],
+        "client CPU to start, s": [run["starting"] for run in runs],
+        "servers' CPU, s per GB": [run["servers"] / total_bytes * GB for run in runs],
+        "peak RSS, MB": [run["peak"] / MB for run in runs],
+    }
 
 
 @contextmanager
@@ -115,10 +135,18 @@ def servers(files: int, size_bytes: int) -> Iterator[Place]:
             [sys.executable, "-m", "bench.http_files", str(web), str(files), str(size_bytes)],
             web,
             Path(name) / "web.log",
-        ),
-        running([sys.executable, "-m", "bench.null_s3", str(s3), str(size_bytes)], s3, Path(name) / "s3.log"),
+        ) as source,
+        running(
+            [sys.executable, "-m", "bench.null_s3", str(s3), str(size_bytes)], s3, Path(name) / "s3.log"
+        ) as store,
     ):
-        yield Place(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{s3}", files)
+        yield Place(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{s3}", files, (source.pid, store.pid))
+
+
+def cpu_s(processes: tuple[int, ...]) -> float:
+    """Return the processor time that processes have taken so far."""
+    times = [psutil.Process(pid).cpu_times() for pid in processes]
+    return sum(time.user + time.system for time in times)
 
 
 def child(name: str, place: Place) -> dict[str, float]:
@@ -134,13 +162,26 @@ def child(name: str, place: Place) -> dict[str, float]:
 def measured_here(work: Any, place: Place) -> dict[str, float]:
     """Return how long ``work`` takes by its own account, and what this process took for it."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:  # as services have it
-        seconds = runner.run(work(place))
-    return {"s": seconds, **taken(resource.getrusage(resource.RUSAGE_SELF), peak_bytes(os.getpid()))}
+        run: Run = runner.run(work(place))
+    return {
+        "s": run.ended_s - run.began_s,
+        "copying": run.ended_cpu_s - run.began_cpu_s,
+        "starting": run.began_cpu_s,
+        "peak": peak_bytes(os.getpid()),
+    }
 
 
-def taken(used: resource.struct_rusage, peak: int) -> dict[str, float]:
-    """Return processor time and memory of a process, its start included."""
-    return {"client CPU, s": used.ru_utime + used.ru_stime, "peak RSS, MB": peak / MB}
+class Run:
+    """When the copying began and ended, on the clock and in processor time."""
+
+    def __init__(self) -> None:
+        self.began_s, self.began_cpu_s = time.perf_counter(), time.process_time()
+        self.ended_s, self.ended_cpu_s = self.began_s, self.began_cpu_s
+
+    def over(self) -> Run:
+        """Stop the clocks."""
+        self.ended_s, self.ended_cpu_s = time.perf_counter(), time.process_time()
+        return self
 
 
 def peak_bytes(pid: int) -> int:
@@ -155,7 +196,7 @@ def peak_bytes(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
-async def raw(place: Place) -> float:
+async def raw(place: Place) -> Run:
     """GET and PUT, and nothing else."""
     numbers = iter(range(place.files))
     async with aiohttp.ClientSession() as session:
@@ -167,21 +208,21 @@ async def raw(place: Place) -> float:
                 async with session.put(f"{place.s3}/bench/{number:05}.jpg", data=content) as stored:
                     await stored.read()
 
-        began = time.perf_counter()
+        run = Run()
         await asyncio.gather(*(copy() for _ in range(AT_ONCE)))
-        return time.perf_counter() - began
+        return run.over()
 
 
-async def ours(place: Place) -> float:
+async def ours(place: Place) -> Run:
     """Stage a flight with the service, from its event to ours."""
     backends = {"objects": "s3://bench", "s3_endpoint": place.s3, **KEYS}
     async with ingest(**backends, allow_private_urls=True) as on:
         event = await found(on, f"{place.source}/flight.json", "images")
-        began = time.perf_counter()
+        run = Run()
         await on.transport.publish(encode(event))
         (staged,) = await heard_later(on)
         assert staged.data.image_count == place.files
-        return time.perf_counter() - began
+        return run.over()
 
 
 @asynccontextmanager
@@ -247,13 +288,13 @@ def rclone(place: Place) -> dict[str, float]:
     seconds = time.perf_counter() - began
     if process.returncode:
         raise RuntimeError(f"rclone ended with {process.returncode}")
-    return {"s": seconds, **taken(used, peak)}
+    return {"s": seconds, "copying": used.ru_utime + used.ru_stime, "starting": 0.0, "peak": peak}
 
 
 def unchanged(files: int) -> dict[str, float]:
     """Return what looking at a staged flight once more costs its source, where listings are pages of 1000."""
-    with servers(files, 2_000) as place:
-        return asyncio.run(_unchanged(place))
+    with servers(files, 2_000) as place, asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_unchanged(place))
 
 
 async def _unchanged(place: Place) -> dict[str, float]:

@@ -48,6 +48,15 @@ def test_every_make_command_in_the_pages_exists() -> None:
     assert told - targets() == set()
 
 
+def test_every_setting_in_the_pages_exists() -> None:
+    known = (ROOT / "docs" / "settings.md").read_text()
+    names = re.compile(r"\b(?:FLIGHTLINE|DISCOVERY|INGEST|ODM_GATEWAY)_[A-Z0-9_]*[A-Z0-9]\b")
+    told = {name for page in [*pages(), ROOT / "compose.yaml"] for name in names.findall(page.read_text())}
+
+    assert told
+    assert {name for name in told if f"`{name}`" not in known and "_TEST_" not in name} == set()
+
+
 def test_every_target_that_stands_in_the_help_is_described() -> None:
     make = shutil.which("make")
     if not make:

@@ -323,6 +323,31 @@ async def test_a_copy_is_the_same_object(objects: ObjectStore, target: str) -> N
     assert copied.key == target
 
 
+async def test_a_copy_takes_the_hash_that_is_kept(objects: ObjectStore) -> None:
+    put = await objects.put("k", b"content")
+
+    assert (await objects.copy("k", "other")).sha256 == put.sha256
+    assert (await objects.copy("k", "told", sha256=sha256(b"content").upper())).sha256 == put.sha256
+
+
+async def test_a_copy_that_is_said_to_have_another_hash_is_none(objects: ObjectStore) -> None:
+    await objects.put("k", b"content")
+
+    with pytest.raises(ContentError, match=sha256(b"else")):
+        await objects.copy("k", "other", sha256=sha256(b"else"))
+    assert await listed(objects) == ["k"]
+
+
+async def test_an_object_can_be_copied_onto_itself(objects: ObjectStore) -> None:
+    await objects.put("k", b"content", content_type="text/plain", metadata={"a": "ü"})
+    await objects.copy("k", "k", sha256=sha256(b"content"))
+
+    stat = await objects.stat("k")
+    assert await objects.read("k") == b"content"
+    assert stat is not None
+    assert (stat.sha256, stat.content_type, stat.metadata) == (sha256(b"content"), "text/plain", {"a": "ü"})
+
+
 async def test_a_deleted_object_is_gone(objects: ObjectStore) -> None:
     await objects.put("a", b"1")
     await objects.put("a/b", b"2")

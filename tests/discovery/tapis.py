@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,7 +87,9 @@ class World:
 
 
 @asynccontextmanager
-async def tenant(home: Path, **more: Any) -> AsyncIterator[tuple[TapisServer, Platform, str]]:
+async def tenant(
+    home: Path, *, platform_settings: Mapping[str, Any] | None = None, **more: Any
+) -> AsyncIterator[tuple[TapisServer, Platform, str]]:
     """Run a tenant, with backends that know of it, and a URL for discovery."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -107,6 +109,7 @@ async def tenant(home: Path, **more: Any) -> AsyncIterator[tuple[TapisServer, Pl
             tapis_client_id=CLIENT_ID,
             tapis_client_key=SecretStr(CLIENT_KEY),
             internal_token=SecretStr(INTERNAL_TOKEN),
+            **(platform_settings or {}),
         )
         async with open_platform(settings, (*SUBSCRIPTIONS, *TELLING)) as platform:
             yield server, platform, url

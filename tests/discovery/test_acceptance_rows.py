@@ -1,6 +1,6 @@
 """The defects of the integration that users had before, each with what is true now.
 
-Row 5 and row 11 have more tests where files are copied (``tests/ingest``); row 16 is odm-gateway's.
+Row 5 and row 11 have more tests where files are copied (``tests/ingest``).
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from pydantic import SecretStr
 
 from discovery.collections import LOGINS
 from discovery.domain.logins import Login, digest
+from flightline.tapis_simulator.tokens import Issuer
 from shared.events import FlightFound
 from shared.sources import open_sources, read_flight
 from shared.state import Collection
 from shared.tapis.api import TapisApi
 from shared.tapis.faults import TapisFault
 from tests.discovery.conftest import running_discovery
+from tests.discovery.listening_in import listening_in
 from tests.discovery.tapis import BOB, CLIENT_ID, OWNER, SYSTEM, World, created, world
+from tests.support.gateway import running_gateway
 from tests.support.listening import heard
 from tests.support.tapis import USER
 from tests.support.webhook_receiver import webhook_receiver
@@ -298,6 +301,57 @@ async def test_row_15_a_login_is_bound_to_its_browser_and_leads_nowhere_else(on:
     )
 
     assert (forced.status_code, elsewhere.status_code) == (400, 400)
+
+
+async def test_row_16_nobody_but_tapis_is_sent_a_users_token(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        webodm = await stack.enter_async_context(webodm_server(tmp_path / "webodm"))
+        url, sent = await stack.enter_async_context(listening_in(webodm.url))
+        given: dict[str, Any] = {
+            "webodm_mode": "webodm",
+            "webodm_url": url,
+            "webodm_username": "pilot",
+            "webodm_password": SecretStr("pilot's"),
+        }
+        on = await stack.enter_async_context(world(tmp_path / "home", **given))
+        on.tapis.flight(SYSTEM, "Flight1")
+        headers = on.as_user()
+        wish = {"auto_discover": True}
+        made = await on.http.post(f"{STORAGE}/create-projects/", json=wish, headers=headers)
+        (event,) = await heard(on.platform, FlightFound, at_least=1)
+        told = event.model_dump_json()
+        token = headers["X-Tapis-Token"]
+
+    assert made.json()["results"]["projects_created"] == 1
+    assert b"POST /api/projects/" in sent
+    assert token.encode() not in sent
+    assert token not in told
+
+
+async def test_row_16_a_node_takes_images_one_by_one_and_keeps_a_users_token_to_itself(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The origin sends its users' tokens along with every request to a node."""
+    token = Issuer("tacc", 60, 60).access_token(USER)
+    async with running_gateway(tmp_path) as gateway:
+        gateway.http.params = gateway.http.params.set("token", token)
+        uuid = (await gateway.post("/task/new/init", files={"name": (None, "Flight1")}))["uuid"]
+        names = [f"{number}.jpg" for number in range(4)]
+        uploads = [
+            gateway.post(f"/task/new/upload/{uuid}", files=[("images", (name, name.encode()))])
+            for name in names
+        ]
+        said: list[Any] = await asyncio.gather(*uploads)
+        said.append(await gateway.post(f"/task/new/commit/{uuid}"))
+        ended = await gateway.finished(uuid)
+        said += [ended, await gateway.get(f"/task/{uuid}/output"), await gateway.get("/task/nobodys/info")]
+        kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    logged = capfd.readouterr()
+
+    assert (ended["status"]["code"], ended["imagesCount"]) == (40, 4)
+    assert "service.started" in logged.out + logged.err
+    assert token not in f"{said}{logged.out}{logged.err}"
+    assert not any(token.encode() in content for content in kept)
 
 
 async def test_ten_replicas_that_look_at_once_announce_once(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from fastapi import Request
 
 from discovery import feed as feeding
-from discovery.collections import FLIGHTS
+from discovery.collections import COUNTERS, FLIGHTS, PROJECTS
 from discovery.config import Settings
 from discovery.domain.flights import Flight, FlightState
 from discovery.domain.progress import Rates, state_told
@@ -32,6 +32,7 @@ from shared.service.application import create_service
 from shared.service.serving import serving
 from shared.state import Collection
 from tests.support.events import flight_found
+from tests.support.project_bench import made_projects
 from tests.support.trouble import eventually
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -67,7 +68,7 @@ class Watched:
 async def watched(
     on: Platform, *known: Flight, heartbeat_s: float = 15, linger_s: float = feeding.LINGER_S
 ) -> AsyncIterator[Watched]:
-    await on.store.declare(FLIGHTS)
+    await on.store.declare(FLIGHTS, PROJECTS, COUNTERS)
     flights = Collection(on.store, FLIGHTS, Flight)
     for one in known:
         await flights.ensure(one.flight_id, one)
@@ -78,7 +79,7 @@ async def watched(
         service.background("feed", feed.run)
         yield {
             "flights": flights, "feed": feed, "viewer_of": viewer_of, "heartbeat_s": heartbeat_s,
-            "send_within_s": 2.0,
+            "send_within_s": 2.0, "projects": made_projects(on, "none"),
         }  # fmt: skip
 
     settings = Settings(port=0)

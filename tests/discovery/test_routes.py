@@ -96,6 +96,21 @@ async def test_a_wish_that_cannot_be_met_names_the_field(
     )
 
 
+async def test_a_signed_url_is_refused_and_not_repeated(
+    discovery: DiscoveryClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret = "5ec7e7c0ffee5ec7e7c0ffee"
+    source = f"https://bucket.example.org/flight.json?X-Amz-Signature={secret}"
+    answer = await discovery.http.post("/api/discover", json={"source": source})
+    listed = await discovery.http.get("/api/flights/")
+    logged = capfd.readouterr()
+
+    assert (answer.status_code, answer.json()["error"]["faults"][0]["field"]) == (400, "source")
+    assert "X-Amz-Signature" in answer.json()["error"]["message"]
+    assert listed.json()["total"] == 0
+    assert secret not in f"{answer.text}{logged.out}{logged.err}"
+
+
 async def test_flights_are_paged_and_filtered(discovery: DiscoveryClient, root: Path) -> None:
     for name in ("east", "west"):
         await discovered(discovery, root / name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -13,10 +15,10 @@ import pytest
 from pydantic import SecretStr
 
 from discovery.adapters.sealing import FILE_NAME, Sealer, secrets_key
-from discovery.adapters.tapis_logins import Logins
+from discovery.adapters.tapis_logins import HOLD, Logins
 from discovery.collections import LOGINS
 from discovery.config import Settings
-from discovery.domain.logins import Login, LoginState, digest
+from discovery.domain.logins import Login, LoginState, UnknownTokenError, digest
 from discovery.opening import opened_logins
 from flightline.tapis_simulator.accounts import Code
 from shared.errors import DamagedError, InvalidInputError, TransientError
@@ -24,9 +26,12 @@ from shared.platform import Platform
 from shared.settings import PlatformSettings
 from shared.sources import LoginNeededError
 from shared.state import Collection
+from shared.state.owner import process_owner
 from shared.tapis.client import TapisClient, open_tapis
 from tests.discovery.tapis import CLIENT_ID, OWNER, tenant
 from tests.support.tapis import USER, TapisServer
+
+NAME_OF_ANOTHER = "from shared.state.owner import process_owner; print(process_owner())"
 
 
 class Replicas:
@@ -105,6 +110,53 @@ async def test_who_gives_up_waiting_leaves_the_login_to_others(replicas: Replica
         await waiting
 
     assert await replicas.all[1].token(OWNER)
+
+
+async def test_who_died_while_renewing_keeps_nobody_waiting(replicas: Replicas) -> None:
+    """Its lease would last a minute and a half."""
+    command = [sys.executable, "-c", NAME_OF_ANOTHER]
+    died = (await asyncio.to_thread(subprocess.check_output, command, text=True)).strip()
+    await replicas.age()
+    held = await replicas.kept.claim({"id": digest(OWNER)}, owner=f"{died}/0a1b2c3d", hold=HOLD)
+    async with asyncio.timeout(20):
+        token = await replicas.all[0].token(OWNER)
+
+    assert held is not None
+    assert (bool(token), replicas.grants) == (True, 1)
+
+
+async def test_who_lives_is_waited_for(replicas: Replicas) -> None:
+    await replicas.age()
+    await replicas.kept.claim({"id": digest(OWNER)}, owner=f"{process_owner()}/0a1b2c3d", hold=HOLD)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await replicas.all[0].token(OWNER)
+
+    assert replicas.grants == 0
+
+
+async def test_a_tenant_may_change_its_key(replicas: Replicas) -> None:
+    issuer, first = replicas.tapis.tapis.issuer, replicas.all[0]
+    before = issuer.access_token(USER)
+    await first.claims(before)
+    issuer.rotate_key()
+    replicas.tapis.tapis.calls.reset()
+    claims = await first.claims(issuer.access_token(USER))
+    with pytest.raises(UnknownTokenError):
+        await first.claims(before)
+
+    assert claims.owner == OWNER
+    assert replicas.tapis.tapis.calls.count("get_tenant") == 1
+
+
+async def test_forged_tokens_do_not_make_us_ask_tapis_each_time(replicas: Replicas) -> None:
+    header, payload, _ = replicas.tapis.tapis.issuer.access_token(USER).split(".")
+    forged = f"{header}.{payload}.{'A' * 342}"
+    asked = [replicas.all[0].claims(forged) for _ in range(20)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert {type(answer) for answer in answers} == {UnknownTokenError}
+    assert replicas.tapis.tapis.calls.count("get_tenant") <= 2  # the first time ever, and once again
 
 
 async def test_a_refused_renewal_is_remembered_and_not_tried_again(replicas: Replicas) -> None:

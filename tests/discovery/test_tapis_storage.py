@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -291,6 +292,43 @@ async def test_somebody_elses_flight_is_looked_at_and_not_processed_anew(on: Wor
     assert asked.json()["flights"][0]["wanted"]["skip_processing"] is False
     assert (theirs["projects_created"], shown.status_code) == (1, 200)
     assert await heard(on.platform, FlightFound) == []
+
+
+async def test_who_finds_somebody_elses_flight_sees_what_becomes_of_it(on: World) -> None:
+    """First the own flights, then those of others that one has a project of."""
+    on.tapis.flight(SYSTEM, "Flight1").shared_with = frozenset({BOB})
+    for name in ("Flight2", "Flight3"):
+        on.tapis.flight(OTHER, name, owner=BOB)
+    await created(on, {"auto_discover": True})
+    before = (await on.get("/api/flights/", BOB)).json()
+    await created(on, {"auto_discover": True}, BOB)
+    path = "/api/flights/?limit=1&sort=name"
+    pages = [(await on.get(path, BOB)).json()]
+    while after := pages[-1]["cursor"]:
+        pages.append((await on.get(f"{path}&after={quote(after)}", BOB)).json())
+    (shared,) = pages[-1]["flights"]
+    own = (await on.get("/api/flights/?owner=bob@tacc", BOB)).json()
+    others = (await on.get("/api/flights/?owner=tester@tacc&name=Flight1", BOB)).json()
+
+    assert before["total"] == 0
+    assert [page["flights"][0]["name"] for page in pages] == ["Flight2", "Flight3", "Flight1"]
+    assert {page["total"] for page in pages} == {3}
+    assert (shared["owner"], own["total"], others["total"]) == ("tester@tacc", 2, 1)
+    assert (await on.get("/api/flights/")).json()["total"] == 1
+    streams = (f"/api/flights/{shared['flight_id']}/events", "/api/progress")
+    for stream in streams:
+        assert shared["flight_id"] in await first_flights(on, stream, BOB)
+
+
+async def first_flights(on: World, path: str, user: str) -> str:
+    """Return a stream as far as the flights that it begins with."""
+    said = ""
+    async with asyncio.timeout(20), on.http.stream("GET", path, headers=on.as_user(user)) as answer:
+        async for line in answer.aiter_lines():
+            said += line
+            if "Flight1" in line:
+                break
+    return said
 
 
 async def test_a_flight_of_a_login_that_is_over_is_401(on: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,6 +34,11 @@ KILLS = int(os.environ.get("FLIGHTLINE_TEST_KILLS", "0"))
 PER_FLIGHT = 10
 START_S = 2.0
 """About the time that a process takes before it works."""
+AT_WORK_S = 0.4
+"""A fraction of the time that a flight takes."""
+CLAIMED_WITHIN_S = 20.0
+AT_START = 0.3
+"""Share of the shots that do not wait until there is work under way."""
 SMALL, LARGE = 40, 2
 OWN = {
     "INGEST_PORT": "0",
@@ -121,8 +127,12 @@ async def stage_one(on: Platform, column: Column, number: int, shots: int, chanc
     ask = await found_by_discovery(folder)
     await ingest.tell(ask)
     for _ in range(shots):
-        with column.running():
-            await asyncio.sleep(START_S * chance.random() + chance.random() * START_S)
+        with column.running() as process:
+            if chance.random() < AT_START:
+                await asyncio.sleep(chance.random() * 2 * START_S)
+            else:
+                await until_at_work(ingest, transfer_id(ask.data), process.pid)
+                await asyncio.sleep(chance.random() * AT_WORK_S)
     with column.running():
         await until_staged(ingest, transfer_id(ask.data))
         (event,) = await heard(on, ImagesStaged, at_least=1)
@@ -137,6 +147,18 @@ async def stage_one(on: Platform, column: Column, number: int, shots: int, chanc
     assert [line.body.state for line in lines] == [FileState.STAGED] * (SMALL + LARGE)
     for path in folder.iterdir():
         path.unlink()
+
+
+async def until_at_work(ingest: Ingest, transfer: str, pid: int) -> None:
+    """Wait until the process has claimed the transfer, or there is nothing left to claim."""
+    ends_at = time.monotonic() + CLAIMED_WITHIN_S
+    while time.monotonic() < ends_at:
+        document = await ingest.transfers.get(transfer)
+        if document is not None:
+            lease = document.record.lease
+            if document.body.state is not TransferState.COPYING or (lease and f"{pid}/" in lease.owner):
+                return
+        await asyncio.sleep(0.01)
 
 
 async def until_staged(ingest: Ingest, transfer: str) -> None:

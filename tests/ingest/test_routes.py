@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from ingest.config import Settings
 from ingest.main import create_app
@@ -73,3 +74,21 @@ async def test_a_journal_is_filtered_by_what_became_of_files(
 @pytest.mark.parametrize("path", ["/api/transfers/nobody", "/api/transfers/nobody/files"])
 async def test_an_unknown_transfer_is_not_found(http: httpx.AsyncClient, path: str) -> None:
     assert (await http.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "outside.1", "outside.1/files"])
+async def test_everybodys_transfers_are_shown_to_whoever_has_the_token_only(
+    platform: Platform, flight: Path, path: str
+) -> None:
+    settings = Settings(port=0, token=SecretStr("operators-only"))
+    async with (
+        serving(create_app(settings, platform), settings) as url,
+        httpx.AsyncClient(base_url=f"{url}/api/transfers/", timeout=20) as http,
+    ):
+        await stage(platform, flight, "1")
+        given = {name: {"Authorization": f"Bearer {name}"} for name in ("operators-only", "another")}
+        answers = [await http.get(path, headers=headers) for headers in ({}, *given.values())]
+
+    assert [answer.status_code for answer in answers] == [401, 200, 401]
+    assert "outside" in answers[1].text or answers[1].json()["files"]
+    assert "outside" not in answers[0].text + answers[2].text

@@ -153,12 +153,13 @@ async def test_what_failed_is_retried_where_it_stopped(on: Platform, tapis: Tapi
     assert tapis.tapis.calls.count("getContents") == 9
 
 
-async def test_steering_needs_the_token_and_looking_does_not(on: Platform) -> None:
+async def test_steering_needs_the_token(on: Platform) -> None:
+    token = {"Authorization": "Bearer t0ken"}
     async with ingest_api(on, token=SecretStr("t0ken")) as (ingest, http):
         await ingest.tell(ask())
-        await until(http, lambda _: True)
+        await ingest.transfer(where="copying")
         refused = [(await post(http, action)).status_code for action in ACTIONS]
-        allowed = await http.post("f.1/pause", headers={"Authorization": "Bearer t0ken"})
+        allowed = await http.post("f.1/pause", headers=token)
 
     assert (refused, allowed.status_code) == ([401] * 4, 200)
 

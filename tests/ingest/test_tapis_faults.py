@@ -26,6 +26,8 @@ PASSING: list[dict[str, Any]] = [
     {"kind": "status", "status": 500, "times": 5},
     {"kind": "status", "status": 401, "times": 1},
     {"kind": "delay", "seconds": 0.3, "times": 5},
+    {"kind": "hang", "seconds": 0.3, "times": 2},
+    {"kind": "drip", "bytes_per_s": 500_000, "times": 2},
     {"kind": "reset", "times": 5},
     {"kind": "cut", "at_bytes": 60_000, "times": 5},
     {"kind": "eof", "at_bytes": 60_000, "times": 5},
@@ -119,6 +121,18 @@ async def test_a_token_that_ends_in_the_middle_is_renewed_once(tapis: TapisServe
     assert {line.attempts for line in lines} == {0}
 
 
+async def test_a_file_that_came_as_something_else_is_left_out_with_a_reason(
+    tapis: TapisServer, tmp_path: Path
+) -> None:
+    async with ingesting(tapis, tmp_path / "home") as ingest:
+        tapis.tapis.faults.switch_on("wrong_content", operation="getContents", path="00003")
+        await ingest.tell(ask())
+        manifest = await ingest.manifest(await ingest.staged())
+
+    assert [(file.path[-9:], file.reason[:10]) for file in manifest.rejected] == [("00003.JPG", "not a JPEG")]
+    assert len(manifest.images) == IMAGES - 1
+
+
 async def test_a_system_without_credentials_is_told(tapis: TapisServer, tmp_path: Path) -> None:
     tapis.tapis.systems[SYSTEM].with_credentials = frozenset({"somebody-else"})
     async with ingesting(tapis, tmp_path / "home", retry_ladder=LADDER[:1]) as ingest:
@@ -159,6 +173,35 @@ async def discovery_with(answers: list[dict[str, Any]]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+async def test_a_login_that_is_revoked_in_the_middle_costs_no_file_twice(
+    tapis: TapisServer, tmp_path: Path
+) -> None:
+    def token() -> dict[str, Any]:
+        return {
+            "access_token": tapis.tapis.issuer.access_token(USER),
+            "expires_at": "2099-01-01T00:00:00+00:00",
+        }
+
+    answers = [token(), {"error": "tester has to log in again"}]
+    async with discovery_with(answers) as url:
+        place = {"discovery_url": url, "internal_token": SecretStr("between-us"), **reading(tapis)}
+        async with (
+            opened(tmp_path / "home", **place) as on,
+            running_ingest(on, files_at_once=2, login_checked_every=timedelta(milliseconds=300)) as ingest,
+        ):
+            tapis.tapis.faults.switch_on("expire_tokens", operation="getContents", after=6)
+            await ingest.tell(ask(owner=f"{USER}@portals"))
+            await ingest.transfer(where="needs_login")
+            before = {line.body.path for line in (await ingest.journal.find({})).items if line.body.is_done}
+            answers[:] = [token()]
+            files = await staged_files(ingest, await ingest.staged())
+        read = tapis.tapis.calls.count("getContents")
+
+    assert 0 < len(before) < IMAGES
+    assert files == await there(tapis)
+    assert read <= IMAGES + 3  # two were under way when the login ended
 
 
 async def test_a_transfer_waits_for_its_user_to_log_in_and_goes_on_by_itself(

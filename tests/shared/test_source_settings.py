@@ -17,7 +17,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monke
 def test_nothing_is_known_of_tapis_unless_it_is_told() -> None:
     settings = load(PlatformSettings)
 
-    assert not settings.has_tapis
+    assert settings.tapis_url is None
     assert settings.tapis_systems == "ptdatax.project.*"
     assert settings.file_rule.suffixes == (".jpg", ".jpeg")
 
@@ -48,6 +48,35 @@ def test_other_urls_are_refused(environment: pytest.MonkeyPatch, url: str, says:
     with pytest.raises(InvalidInputError, match=says) as raised:
         load(PlatformSettings)
     assert "hidden@" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://discovery:8001",
+        "http://discovery.flightline.svc:8001",
+        "http://10.0.0.7:8001",
+        "https://a.example",
+    ],
+)
+def test_discovery_may_be_reached_over_a_network_of_our_own(
+    environment: pytest.MonkeyPatch, url: str
+) -> None:
+    environment.setenv("FLIGHTLINE_DISCOVERY_URL", url)
+
+    assert load(PlatformSettings).discovery_url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["http://discovery.example.org", "http://8.8.8.8", "http://a:b@discovery:8001"]
+)
+def test_the_internal_token_does_not_travel_the_internet_in_the_clear(
+    environment: pytest.MonkeyPatch, url: str
+) -> None:
+    environment.setenv("FLIGHTLINE_DISCOVERY_URL", url)
+
+    with pytest.raises(InvalidInputError, match="DISCOVERY_URL"):
+        load(PlatformSettings)
 
 
 @pytest.mark.parametrize("name", ["TAPIS_URL", "TAPIS_CLIENT_ID", "TAPIS_USERNAME", "TAPIS_PASSWORD"])

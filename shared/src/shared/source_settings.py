@@ -23,6 +23,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_within_cluster(host: str) -> bool:
+    """Return whether only a container network, a cluster or a private network knows a host."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return bool(host) and ("." not in host or host.endswith((".svc", ".svc.cluster.local", ".internal")))
+
+
 def _safe_url(value: str) -> str:
     """Return a URL by which logins may travel: https, or http within this machine."""
     parts = urlsplit(value)
@@ -33,6 +41,15 @@ def _safe_url(value: str) -> str:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("logins would travel in the clear: begin with https://")
     return value.rstrip("/")
+
+
+def _near_url(value: str) -> str:
+    """Return the URL of one of our own services; the network that they share may be trusted with http."""
+    parts = urlsplit(value)
+    is_plain = parts.scheme == "http" and not (parts.query or parts.username)
+    if is_plain and is_within_cluster(parts.hostname or ""):
+        return value.rstrip("/")
+    return _safe_url(value)
 
 
 def _logins(value: object) -> object:
@@ -63,6 +80,7 @@ def _split(value: object) -> object:
 
 CommaTexts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 SafeUrl = Annotated[str, AfterValidator(_safe_url)]
+NearUrl = Annotated[str, AfterValidator(_near_url)]
 
 
 class SourceSettings(BaseModel):
@@ -85,9 +103,10 @@ class SourceSettings(BaseModel):
         min_length=1,
         description="Which Tapis systems hold flights: a pattern with `*` over their ids.",
     )
-    discovery_url: SafeUrl = Field(
+    discovery_url: NearUrl = Field(
         default="http://127.0.0.1:8001",
-        description="Where the other services reach discovery, which keeps the users' logins.",
+        description="Where the other services reach discovery, which keeps the users' logins; `http://` only"
+        " on a network of your own, such as `http://discovery:8001`.",
     )
     internal_token: SecretStr | None = Field(
         default=None,
@@ -126,11 +145,6 @@ class SourceSettings(BaseModel):
     def file_rule(self) -> FileRule:
         """Return which files belong to a flight."""
         return FileRule(tuple(suffix.lower() for suffix in self.image_suffixes), self.sidecars)
-
-    @property
-    def has_tapis(self) -> bool:
-        """Return whether a Tapis tenant is known."""
-        return self.tapis_url is not None
 
     @model_validator(mode="after")
     def _belonging_together(self) -> Self:

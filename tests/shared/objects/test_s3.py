@@ -106,6 +106,21 @@ async def test_objects_of_others_are_read_without_a_hash(
     assert same.sha256 == hashlib.sha256(b"content").hexdigest()
 
 
+async def test_a_copy_of_what_others_wrote_gets_the_hash_that_is_given(
+    objects: ObjectStore, client: Any, bucket: str
+) -> None:
+    theirs = {"ContentType": "image/tiff", "Metadata": {"taken-by": "them"}}
+    await client.put_object(Bucket=bucket, Key="in/theirs", Body=b"content", **theirs)
+    digest = hashlib.sha256(b"content").hexdigest()
+
+    assert (await objects.copy("theirs", "untold")).sha256 is None
+    assert (await objects.copy("theirs", "theirs", sha256=digest.upper())).sha256 == digest
+    copied = await objects.copy("theirs", "ours")
+    assert (copied.sha256, copied.content_type, copied.metadata) == (
+        digest, "image/tiff", {"taken-by": "them"},
+    )  # fmt: skip
+
+
 async def test_a_damaged_object_is_not_downloaded(
     objects: ObjectStore, client: Any, bucket: str, tmp_path: Any
 ) -> None:
@@ -194,3 +209,10 @@ def test_a_busy_server_may_answer_later(status: int, code: str) -> None:
 
     with pytest.raises(TransientError, match="busy"), s3_errors("k"):
         raise ClientError(answer, "GetObject")
+
+
+def test_a_condition_that_does_not_hold_any_more_may_hold_later() -> None:
+    answer = {"Error": {"Code": "PreconditionFailed"}, "ResponseMetadata": {"HTTPStatusCode": 412}}
+
+    with pytest.raises(TransientError, match="somebody was faster"), s3_errors("k"):
+        raise ClientError(answer, "CopyObject")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,17 @@ async def test_a_source_is_found_again_by_its_uri(s3: S3Server) -> None:
 
 
 @asynccontextmanager
+async def source_on(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[S3Source]:
+    """Run a server, and a source on it."""
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with s3_client(Server(url, REGION, ACCESS_KEY, SECRET_KEY)) as client:
+            yield S3Source(client, "bucket", "f")
+
+
+@asynccontextmanager
 async def answering(status: str, headers: str, body: bytes) -> AsyncIterator[S3Source]:
     """Run a server that gives the same answer to everything and hangs up, and a source on it."""
 
@@ -105,10 +116,8 @@ async def answering(status: str, headers: str, body: bytes) -> AsyncIterator[S3S
         await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with s3_client(Server(url, REGION, ACCESS_KEY, SECRET_KEY)) as client:
-            yield S3Source(client, "bucket", "f")
+    async with source_on(answer) as source:
+        yield source
 
 
 @asynccontextmanager
@@ -127,10 +136,8 @@ async def full_of_keys(count: int) -> AsyncIterator[S3Source]:
                 await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with s3_client(Server(url, REGION, ACCESS_KEY, SECRET_KEY)) as client:
-            yield S3Source(client, "bucket", "f")
+    async with source_on(answer) as source:
+        yield source
 
 
 def page_of_keys(start: int, count: int) -> bytes:

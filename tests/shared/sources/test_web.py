@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from shared.archives import Member
 from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
 from shared.settings import PlatformSettings
 from shared.sources import Source, SourceChangedError, flight_id, open_sources
-from shared.sources.zip_directory import Member, directory_span, members
+from shared.sources.zip_directory import directory_span, members
 from tests.shared.sources.places import content, entry_of, settings
 from tests.support.web_index import WebServer, web_server
 

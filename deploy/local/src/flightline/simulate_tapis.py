@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import tempfile
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ _TEXT = """Tapis (simulated) at {url}
 Paste into the terminal of Flightline:
 {exports}
 
+While `flightline up` runs there, {username} logs in at {login_url}
 Ctrl-C ends it."""
 
 
@@ -68,6 +70,7 @@ def tapis(
             refresh_ttl_s=_seconds(refresh_ttl),
             pace=Pace(latency_s=_seconds(latency)),
         )
+        _check_free(port)
         with _place(folder) as place:
             _fill(simulated, place, user, FlightPlan(photos=photos), max_sessions)
             simulated.accounts.add_user(user, password)
@@ -85,6 +88,18 @@ def _run(serving: Coroutine[Any, Any, None]) -> None:
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(serving)
+
+
+def _check_free(port: int) -> None:
+    """Refuse a port that somebody listens on, before photos are taken in vain."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise OSError(
+                f"port {port}: address already in use; end what listens there, or name another --port"
+            ) from error
 
 
 def _seconds(text: str) -> float:
@@ -134,6 +149,7 @@ def _facts(simulated: Tapis) -> dict[str, Any]:
         "client_id": client.client_id,
         "client_key": client.client_key,
         "callback_url": client.callback_url,
+        "login_url": f"{client.callback_url.removesuffix('callback/')}authorize/{client.client_id}/",
         "systems": list(simulated.systems),
         "environment": {
             "FLIGHTLINE_TAPIS_URL": simulated.base_url,

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from discovery.domain.places import shown_to_all
 from discovery.outward_settings import OutwardSettings
 from shared.errors import InvalidInputError
 from shared.settings import CommaList, Duration, Port, ServiceSettings
@@ -108,4 +109,8 @@ class Settings(OutwardSettings, ServiceSettings):
         for root in roots:
             if not URI_BEGIN.match(root):
                 raise ValueError(f"expected URIs such as s3://bucket/flights or file:///data, not {root}")
+            try:
+                shown_to_all(root)
+            except InvalidInputError as error:
+                raise ValueError(str(error)) from error
         return roots

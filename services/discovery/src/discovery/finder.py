@@ -22,6 +22,7 @@ from discovery.domain.flights import (
     unreadable,
     wanting,
 )
+from discovery.domain.places import shown_to_all
 from shared.errors import InvalidInputError, NotFoundError
 from shared.events import FlightFound, FlightOptions, new_event
 from shared.sources import (
@@ -69,9 +70,9 @@ class Finder:
 
         Raises:
             NotFoundError: There are no images there.
-            InvalidInputError: The URI is malformed, or names what may not be read.
+            InvalidInputError: The URI is malformed, holds a secret, or names what may not be read.
         """
-        source = await self.sources.at(uri, owner)
+        source = await self.sources.at(shown_to_all(uri), owner)
         flights = [files async for files in flights_in(source, self.layout)]
         if not flights:
             raise NotFoundError(
@@ -94,7 +95,7 @@ class Finder:
 
         A photograph that lies in the root itself makes no flight of it.
         """
-        source = await self.sources.at(uri)
+        source = await self.sources.at(shown_to_all(uri))
         count = 0
         async for place in find(source, self.layout):
             if place.flight is None:

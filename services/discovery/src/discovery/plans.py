@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -162,6 +163,14 @@ async def automatic(tapis: TapisFlights, plan: Plan) -> tuple[Discovered, Create
         TransientError: Tapis does not tell its systems.
     """
     wanted = plan.preferences
-    found = await tapis.discover(plan.owner, wanted.preferred_systems)
-    at_most = wanted.max_projects_per_discovery if plan.owner != SERVICE_ACCOUNT else None
-    return found, await tapis.create(plan.owner, found.flights, at_most)
+    if plan.owner != SERVICE_ACCOUNT:
+        found = await tapis.discover(plan.owner, wanted.preferred_systems)
+        return found, await tapis.create(plan.owner, found.flights, wanted.max_projects_per_discovery)
+    found, done = Discovered(), Created()
+    async with aclosing(tapis.discoveries(plan.owner, wanted.preferred_systems)) as looks:
+        async for look in looks:  # there is no limit, so that no flight has to wait for others
+            found.add(look)
+            for flight in look.flights:
+                await tapis.create_one(plan.owner, flight, done)
+    found.sort()
+    return found, done

@@ -85,6 +85,7 @@ def resources(settings: Settings, platform: Platform | None = None) -> Resources
                         "feed": feed,
                         "plans": plans,
                         "projects": projects,
+                        "notifications": notifications,
                         "tapis": tapis,
                         "doorkeeper": doorkeeper,
                         "viewer_of": doorkeeper.viewer,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -13,6 +14,7 @@ from discovery.domain.flights import Flight
 from discovery.domain.projects import Project, ProjectState, project_key
 from discovery.finder import Finder, flight_name
 from discovery.projects import Projects
+from discovery.system_looks import GIVE_UP_S, SystemLooks
 from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
 from shared.sources import FlightFiles, Folder, LoginNeededError, Source, find, flight_id, flight_of
 from shared.tapis.records import TapisSystem
@@ -20,7 +22,7 @@ from shared.tapis.records import TapisSystem
 if TYPE_CHECKING:  # heavy, and needed only where a tenant is known
     from shared.tapis.client import TapisClient
 
-SYSTEMS_AT_ONCE = 16
+SILENT = "Tapis has not answered for this system any more; it is looked at again next time"
 ACCESS_TROUBLE = {
     "disabled": "this system is switched off in Tapis",
     "no-credentials": "Tapis has no credentials of yours for this system; register them there",
@@ -55,6 +57,18 @@ class Discovered:
     """Those that could be looked at."""
     flights: list[FoundFlight] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+    def add(self, other: Discovered) -> None:
+        """Add what was found elsewhere."""
+        self.systems += other.systems
+        self.flights += other.flights
+        self.errors += other.errors
+
+    def sort(self) -> None:
+        """Put everything in an order that is the same every time."""
+        self.flights.sort(key=lambda flight: flight.place)
+        self.systems.sort()
+        self.errors.sort()
 
 
 @dataclass(slots=True)
@@ -95,34 +109,41 @@ class TapisFlights:
             TransientError: Tapis does not tell its systems.
         """
         found = Discovered()
-        systems: list[str | TapisSystem] = [*dict.fromkeys(named)]
-        systems = systems or [*await self.systems(owner)]
-        free = asyncio.Semaphore(SYSTEMS_AT_ONCE)
-        looks = [asyncio.create_task(self._look(owner, system, found, free)) for system in systems]
-        try:
-            await asyncio.gather(*looks)
-        finally:
-            for look in looks:
-                look.cancel()
-            await asyncio.gather(*looks, return_exceptions=True)
-        found.flights.sort(key=lambda flight: flight.place)
-        found.systems.sort()
-        found.errors.sort()
+        async with aclosing(self.discoveries(owner, named)) as looks:
+            async for look in looks:
+                found.add(look)
+        found.sort()
         return found
 
-    async def _look(
-        self, owner: str, system: str | TapisSystem, found: Discovered, free: asyncio.Semaphore
-    ) -> None:
+    async def discoveries(self, owner: str, named: Sequence[str] = ()) -> AsyncGenerator[Discovered, None]:
+        """Look for flights, and yield what each system holds as soon as that is known.
+
+        Raises:
+            LoginNeededError: The owner has to log in.
+            TransientError: Tapis does not tell its systems.
+        """
+        known = {} if named else {system.id: system for system in await self.systems(owner)}
+
+        async def look(system: str) -> Discovered:
+            return await self._look(owner, known.get(system, system))
+
+        looks = SystemLooks(look, self.client.answered_s).at([*known, *named])
+        async with aclosing(looks):
+            async for system, found in looks:
+                yield found or Discovered(errors=[f"{system}: {SILENT}"])
+
+    async def _look(self, owner: str, system: str | TapisSystem) -> Discovered:
+        found = Discovered()
         name = system if isinstance(system, str) else system.id
-        async with free:
-            try:
-                await self._look_at(owner, system, found)
-            except LoginNeededError:
-                raise
-            except (PermanentError, TransientError) as error:
-                found.errors.append(f"{name}: {error}")
-            else:
-                found.systems.append(name)
+        try:
+            await self._look_at(owner, system, found)
+        except LoginNeededError:
+            raise
+        except (PermanentError, TransientError) as error:
+            found.errors.append(f"{name}: {error}")
+        else:
+            found.systems.append(name)
+        return found
 
     async def _look_at(self, owner: str, named: str | TapisSystem, found: Discovered) -> None:
         system = await self._known(owner, named) if isinstance(named, str) else named
@@ -130,10 +151,12 @@ class TapisFlights:
             raise PermanentError(trouble)
         source = await self.finder.sources.at(f"tapis://{system.id}", owner)
         async for place in find(source, self.finder.layout):
-            if place.flight is None:
-                found.errors.append(f"{system.id}: {place.images_path}: {place.trouble}")
-            else:
+            if place.flight is not None:
                 found.flights.append(FoundFlight(source, place.flight, place.is_marked, datetime.now(UTC)))
+                continue
+            found.errors.append(f"{system.id}: {place.images_path}: {place.trouble}")
+            if time.monotonic() - self.client.answered_s(system.id) >= GIVE_UP_S:
+                raise TransientError(SILENT)  # each of its folders would take as long
 
     async def _known(self, owner: str, name: str) -> TapisSystem:
         if not fnmatchcase(name, self.pattern):
@@ -194,18 +217,22 @@ class TapisFlights:
             if is_over and await self.project_of(owner, found) is None:
                 done.left_out.append(found)
                 continue
-            try:
-                await self._create(owner, found, done, again=again)
-            except LoginNeededError:
-                raise
-            except (PermanentError, TransientError) as error:
-                done.errors.append(f"{found.place}: {error}")
+            await self.create_one(owner, found, done, again=again)
         if done.left_out:
             done.errors.append(
                 f"{len(done.left_out)} more flights are to become projects next time:"
                 f" max_projects_per_discovery is {at_most}"
             )
         return done
+
+    async def create_one(self, owner: str, found: FoundFlight, done: Created, *, again: bool = False) -> None:
+        """Have one flight watched and make a project of it; ``done`` tells what became of it."""
+        try:
+            await self._create(owner, found, done, again=again)
+        except LoginNeededError:
+            raise
+        except (PermanentError, TransientError) as error:
+            done.errors.append(f"{found.place}: {error}")
 
     async def _create(self, owner: str, found: FoundFlight, done: Created, *, again: bool) -> None:
         flight = await self.finder.note(found.source, found.files, owner=owner, is_marked=found.is_marked)

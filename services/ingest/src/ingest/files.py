@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -23,6 +23,7 @@ from shared.events import FlightFound
 from shared.objects.port import ContentError, ObjectStore, StoredObject
 from shared.sources import Entry, Source, SourceChangedError
 from shared.sources.flight_files import DEFAULT_RULE, FileRule
+from shared.streams import nothing
 
 MIB = 1 << 20
 WHOLE_AT_MOST_BYTES = 16 * MIB
@@ -160,10 +161,9 @@ class FileCopier:
         async with self._opened(entry) as reading:
             self._check_head(entry, await reading.begin())
             local = self.source.local_path(entry)
-            is_small = entry.size_bytes <= WHOLE_AT_MOST_BYTES
             stored = await self.objects.put(
                 key,
-                local or (await reading.whole() if is_small else reading.chunks()),
+                local or reading.chunks(),
                 size_bytes=entry.size_bytes,
                 sha256=entry.sha256,
                 content_type=_media_type(entry),
@@ -177,7 +177,7 @@ class FileCopier:
         copy = PartsCopy(self.objects, self.journal, line, key, _media_type(entry))
         offset_bytes = line.partial.stored_bytes if line.partial else 0
         if offset_bytes == entry.size_bytes:  # stopped just before its end
-            stored, tail = await copy.stored(_nothing()), b""
+            stored, tail = await copy.stored(nothing()), b""
         else:
             async with self._opened(entry, offset_bytes) as reading:
                 head = await reading.begin()
@@ -189,7 +189,7 @@ class FileCopier:
         return stored
 
     async def _copied_by_server(self, entry: Entry, key: str) -> StoredObject | None:
-        """Let source and store, which are one server, copy; then read, for nobody told the hash."""
+        """Let source and store, which are one server, copy; then read, for nobody told its hash."""
         stored = await self.source.server_copy(entry, self.objects, key)
         if stored is None:
             return None
@@ -200,7 +200,7 @@ class FileCopier:
                 digest.update(chunk)
         await self._check_tail(entry, key, reading.tail)
         self.tally.reused(entry)
-        return replace(stored, sha256=digest.hexdigest())
+        return await self.objects.copy(key, key, sha256=digest.hexdigest())
 
     @asynccontextmanager
     async def _opened(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[Reading]:
@@ -245,7 +245,7 @@ class FileCopier:
         if self._is_resumable(entry):
             return 3 * part_bytes(entry.size_bytes)
         if entry.size_bytes <= WHOLE_AT_MOST_BYTES:
-            return 2 * entry.size_bytes + MIB
+            return entry.size_bytes + MIB
         return PIECES * WHOLE_AT_MOST_BYTES
 
     def _key(self, entry: Entry) -> str:
@@ -274,8 +274,3 @@ _MEDIA_TYPES = {
 
 def _media_type(entry: Entry) -> str:
     return _MEDIA_TYPES.get(entry.path.lower().rpartition(".")[2], "application/octet-stream")
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield

@@ -34,10 +34,6 @@ class Reading:
         while chunk := await self._next():
             yield self._noted(chunk)
 
-    async def whole(self) -> bytes:
-        """Return a small content at once, which costs less than handing it on in pieces."""
-        return b"".join([chunk async for chunk in self.chunks()])
-
     async def _next(self) -> bytes:
         try:
             async for chunk in self._chunks:

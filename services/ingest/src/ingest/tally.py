@@ -17,8 +17,11 @@ class Tally:
     def __init__(self) -> None:
         self.has_begun = False
         """Whether the source was listed, so that there is something to count."""
-        self._total: dict[str, int] = {}
+        self._sizes_bytes: dict[str, int] = {}
+        self._total_bytes = 0
         self._done: dict[str, Rejection | None] = {}
+        self._done_bytes = 0
+        self._rejected: Counter[Rejection] = Counter()
         self._passing: Counter[str] = Counter()
         self._read_bytes = 0
         self._reused_bytes = 0
@@ -26,8 +29,10 @@ class Tally:
 
     def begin(self, entries: Iterable[Entry], done: Iterable[FileRecord]) -> None:
         """Note what there is to do, and what of it is done."""
-        self._total = {entry.path: entry.size_bytes for entry in entries}
-        self._done = {line.path: line.rejected_as for line in done}
+        self._sizes_bytes = {entry.path: entry.size_bytes for entry in entries}
+        self._total_bytes = sum(self._sizes_bytes.values())
+        for line in done:
+            self.ended(line)
         self.has_begun = True
 
     def passed(self, entry: Entry, more_bytes: int) -> None:
@@ -45,26 +50,31 @@ class Tally:
         del self._passing[entry.path]
 
     def ended(self, line: FileRecord) -> None:
-        """Note that a file needs no further work."""
+        """Note that a file needs no further work; the last word on it counts."""
+        before = self._done.get(line.path)
+        if before is not None:
+            self._rejected[before] -= 1
+        if line.path not in self._done:
+            self._done_bytes += self._sizes_bytes.get(line.path, 0)
         self._done[line.path] = line.rejected_as
+        if line.rejected_as is not None:
+            self._rejected[line.rejected_as] += 1
 
     @property
     def staged_count(self) -> int:
         """Return how many files are in the store."""
-        return sum(kind is None for kind in self._done.values())
+        return len(self._done) - self._rejected.total()
 
     @property
     def amounts(self) -> Amounts:
-        """Return how far it is now."""
-        rejected = Counter(kind for kind in self._done.values() if kind is not None)
-        done_bytes = sum(self._total.get(path, 0) for path in self._done)
+        """Return how far it is now; asked for behind every file, so that nothing is counted here."""
         return Amounts(
-            files_total=len(self._total),
+            files_total=len(self._sizes_bytes),
             files_done=len(self._done),
-            bytes_total=sum(self._total.values()),
-            bytes_done=done_bytes + sum(self._passing.values()),
+            bytes_total=self._total_bytes,
+            bytes_done=self._done_bytes + sum(self._passing.values()),
             read_bytes=self._read_bytes,
             reused_bytes=self._reused_bytes,
-            rejected=dict(rejected),
+            rejected=dict(+self._rejected),
             bytes_per_s=round(self._speed.bytes_per_s, 1),
         )

@@ -150,16 +150,16 @@ class FileObjects:
                 for item in batch:
                     yield item
 
-    async def copy(self, source: str, target: str) -> StoredObject:
+    async def copy(self, source: str, target: str, *, sha256: str | None = None) -> StoredObject:
         """Copy within the store, metadata included.
 
         Raises:
             NotFoundError: There is no ``source``.
-            ContentError: ``source`` does not have the hash that was kept.
+            ContentError: ``source`` does not have the hash that was kept, or the one given.
         """
         path, target_path = self._path(source), self._path(target)
         with errors_translated(self._root):
-            return await finished(lambda: self._copy(source, path, target, target_path))
+            return await finished(lambda: self._copy(source, path, target, target_path, sha256))
 
     async def delete(self, key: str) -> None:
         """Delete the object; there being none is no error."""
@@ -251,11 +251,14 @@ class FileObjects:
                 raise
             return
 
-    def _copy(self, source: str, path: Path, target: str, target_path: Path) -> StoredObject:
+    def _copy(
+        self, source: str, path: Path, target: str, target_path: Path, sha256: str | None
+    ) -> StoredObject:
         with Incoming(self._temporary) as incoming:
             with _found(source), opened(path) as content:
                 incoming.copy(content.file)
             incoming.check(content.stat.st_size, content.about.sha256)
+            incoming.check(None, sha256)
             about = About(incoming.sha256, content.about.content_type, content.about.metadata)
             return self._replace(target, target_path, incoming, about)
 

@@ -175,11 +175,17 @@ class ObjectStore(Protocol):
         ``sha256`` and ``metadata`` may be left empty: ``stat`` has them.
         """
 
-    async def copy(self, source: str, target: str) -> StoredObject:
+    async def copy(self, source: str, target: str, *, sha256: str | None = None) -> StoredObject:
         """Copy within the store, metadata included.
+
+        Args:
+            source: The key of what is there.
+            target: The key of the copy; ``source`` itself to have a hash kept with what is there.
+            sha256: Hex digest of the content, where somebody saw it pass; kept with the copy.
 
         Raises:
             NotFoundError: There is no ``source``.
+            ContentError: The content is known to have another hash; nothing was stored.
         """
 
     async def delete(self, key: str) -> None:

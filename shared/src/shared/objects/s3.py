@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
@@ -31,11 +31,19 @@ from shared.objects.keys import (
     key_to_uri,
     uri_to_key,
 )
-from shared.objects.port import CHUNK_BYTES, ObjectExistsError, Parts, Shown, StoredObject
+from shared.objects.port import (
+    CHUNK_BYTES,
+    ContentError,
+    ObjectExistsError,
+    Parts,
+    Shown,
+    StoredObject,
+)
 from shared.objects.receive import finished, receive
 from shared.objects.s3_body import HashedBody
 from shared.objects.s3_client import Server, s3_client
 from shared.objects.s3_errors import s3_errors, status_of
+from shared.objects.s3_headers import described, describing
 from shared.objects.s3_parts import S3Parts
 from shared.objects.s3_upload import (
     PART_BYTES,
@@ -49,12 +57,12 @@ from shared.objects.s3_upload import (
     parts_of,
     send_parts,
 )
+from shared.streams import nothing
 
 COPY_AT_ONCE_BYTES = 5 << 30
 """More than this, S3 copies in parts only."""
 _TAKEN = (409, 412)
 _BEHIND_THE_END = 416
-_PLAIN = "!#$&'()*+,/:;<=>?@[]^`{|}"
 
 
 @asynccontextmanager
@@ -124,12 +132,12 @@ class S3Objects:
         check_range(start, end)
         if start == end:
             await self._require(key)
-            yield _nothing()
+            yield nothing()
             return
         with s3_errors(key):
             answer = await self._get(key, start, end)
         if answer is None:
-            yield _nothing()
+            yield nothing()
             return
         async with answer["Body"] as body:
             yield _chunks(body, key)
@@ -157,7 +165,7 @@ class S3Objects:
         """
         with s3_errors(key):
             answer = await self._client.get_object(**self._target(key))
-            about = _described(key, answer)
+            about = described(key, answer)
             with errors_translated(path), Incoming(path.parent) as incoming:
                 async with answer["Body"] as body:
                     await receive(incoming, _chunks(body, key), about.size_bytes)
@@ -190,15 +198,20 @@ class S3Objects:
                             key, item["Size"], None, item["LastModified"], etag=item["ETag"].strip('"')
                         )
 
-    async def copy(self, source: str, target: str) -> StoredObject:
-        """Copy within the store, on the server, metadata included.
+    async def copy(self, source: str, target: str, *, sha256: str | None = None) -> StoredObject:
+        """Copy within the store, on the server, metadata included; a hash that nobody kept is believed.
 
         Raises:
             NotFoundError: There is no ``source``.
+            ContentError: Another hash is kept with ``source``; nothing was stored.
         """
-        about = replace(await self._require(source), key=target)
+        known = await self._require(source)
+        kept = known.sha256 or (sha256.lower() if sha256 else None)
+        if sha256 is not None and kept != sha256.lower():
+            raise ContentError(f"the SHA-256 of {source} is {kept}, not {sha256} as promised")
+        about = replace(known, key=target, sha256=kept)
         with s3_errors(source):
-            await self._copy(self._target(source), about)
+            await self._copy(self._target(source), about, CopySourceIfMatch=f'"{known.etag}"')
         return await self._require(target)
 
     async def delete(self, key: str) -> None:
@@ -251,7 +264,7 @@ class S3Objects:
 
     async def _require(self, key: str) -> StoredObject:
         with s3_errors(key):
-            return _described(key, await self._client.head_object(**self._target(key)))
+            return described(key, await self._client.head_object(**self._target(key)))
 
     async def _get(self, key: str, start: int, end: int | None) -> Any:
         """Begin to read; None: the object ends before ``start``."""
@@ -283,7 +296,7 @@ class S3Objects:
         self, content: HashedBody, about: StoredObject, conditions: dict[str, str]
     ) -> StoredObject:
         answer = await self._client.put_object(
-            **self._target(about.key), Body=content, **_describing(about), **conditions
+            **self._target(about.key), Body=content, **describing(about), **conditions
         )
         moment = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         return replace(
@@ -307,7 +320,7 @@ class S3Objects:
             measured.check()
             return completing
 
-        done = await multipart(upload, _describing(about), send, **conditions)
+        done = await multipart(upload, describing(about), send, **conditions)
         if about.sha256 is None:  # it was not known when the upload began
             known = replace(about, sha256=measured.sha256, size_bytes=measured.size_bytes)
             await self._copy(upload.target, known, CopySourceIfMatch=done["ETag"])
@@ -320,13 +333,13 @@ class S3Objects:
                 **upload.target,
                 CopySource=source,
                 MetadataDirective="REPLACE",
-                **_describing(about),
+                **describing(about),
                 **conditions,
             )
         else:
             await multipart(
                 upload,
-                _describing(about),
+                describing(about),
                 lambda upload_id: copy_parts(upload, upload_id, source, about.size_bytes),
             )
 
@@ -372,29 +385,3 @@ async def _chunks(body: Any, key: str) -> AsyncIterator[bytes]:
     with s3_errors(key):
         while chunk := await body.read(CHUNK_BYTES):
             yield chunk
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield
-
-
-def _describing(about: StoredObject) -> dict[str, Any]:
-    """Return how S3 calls describe a new object; header values are ASCII, so the rest is percent-encoded."""
-    metadata = {name: quote(value, safe=_PLAIN) for name, value in about.metadata.items()}
-    if about.sha256:
-        metadata["sha256"] = about.sha256
-    return {"ContentType": about.content_type, "Metadata": metadata}
-
-
-def _described(key: str, answer: Mapping[str, Any]) -> StoredObject:
-    metadata = {name: unquote(value) for name, value in answer["Metadata"].items()}
-    return StoredObject(
-        key,
-        answer["ContentLength"],
-        metadata.pop("sha256", None),
-        answer["LastModified"],
-        answer.get("ContentType", "application/octet-stream"),
-        answer["ETag"].strip('"'),
-        metadata,
-    )

@@ -22,7 +22,8 @@ from shared.errors import NotFoundError, PermanentError, StorageFullError, Trans
 _NETWORK = (HTTPClientError, ConnectionFailure, IncompleteReadError, ResponseStreamingError)
 _FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "StorageQuotaExceeded"}
 _BUSY = {"RequestTimeout", "SlowDown", "OperationAborted", "ConditionalRequestConflict", "Throttling"}
-_TOO_MANY, _INSUFFICIENT_STORAGE = 429, 507
+_INSUFFICIENT_STORAGE = 507
+_MAY_PASS = (412, 429)
 
 
 def code_of(error: ClientError) -> str:
@@ -61,6 +62,7 @@ def _meaning(error: ClientError, where: str) -> Exception:
         )
     if code in _FULL or status == _INSUFFICIENT_STORAGE:
         return StorageFullError(f"{where}: the S3 server has no space left ({code or status})")
-    if status >= 500 or status == _TOO_MANY or code in _BUSY:  # noqa: PLR2004 - HTTP
-        return TransientError(f"{where}: the S3 server is busy or broken ({code or status})")
+    if status >= 500 or status in _MAY_PASS or code in _BUSY:  # noqa: PLR2004 - HTTP
+        why = code or status
+        return TransientError(f"{where}: the S3 server is busy or broken, or somebody was faster ({why})")
     return PermanentError(f"{where}: the S3 server answered: {error}")

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from typing_extensions import override
+
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.objects.disk import errors_translated
 from shared.objects.port import ContentError
-from shared.objects.s3_body import HashedBody
+from shared.objects.s3_body import SENT_AT_ONCE_BYTES, HashedBody
 from shared.objects.s3_errors import s3_errors
 
 PART_BYTES = 16 << 20
+PIECE_BYTES = 16 << 10
+"""Smaller pieces of a stream are joined; larger ones are sent as they came, for a copy costs fresh memory."""
 PARTS_AT_ONCE = 4
 HASHED_AT_ONCE_BYTES = 128 << 10
 """Less takes less time to hash than to hand to a thread."""
@@ -24,6 +28,8 @@ PARTS_AT_MOST = 10_000
 ABORT_WITHIN_S = 15
 
 Content = AsyncIterator[bytes] | bytes | Path
+Pieces = list[memoryview]
+"""Content as it came, which nobody put together."""
 Completing = list[dict[str, Any]]
 """Numbers and ETags of the parts, which complete an upload."""
 
@@ -35,6 +41,39 @@ class Upload:
     client: Any
     target: dict[str, str]
     """Bucket and key, as S3 calls take them."""
+
+
+class PiecedBody(HashedBody):
+    """Such a body in several pieces."""
+
+    def __init__(self, pieces: Pieces, sha256: str) -> None:
+        super().__init__(memoryview(b""), sha256)
+        self._pieces = pieces
+        self._size_bytes = sum(map(len, pieces))
+
+    @override
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    @override
+    async def __aiter__(self) -> AsyncIterator[memoryview]:
+        sent_bytes = 0
+        for piece in self._pieces:
+            for start in range(0, len(piece), SENT_AT_ONCE_BYTES):
+                part = piece[start : start + SENT_AT_ONCE_BYTES]
+                yield part
+                sent_bytes += len(part)
+                if sent_bytes >= SENT_AT_ONCE_BYTES:
+                    sent_bytes = 0
+                    await asyncio.sleep(
+                        0
+                    )  # a fast server never makes us wait, and others want the loop as well
+
+    @override
+    def read(self, size: int = -1) -> memoryview:
+        """Return the next ``size`` bytes, or all that are left; only this puts the pieces together."""
+        self._content = self._content or memoryview(b"".join(self._pieces))
+        return super().read(size)
 
 
 class Measured:
@@ -51,27 +90,32 @@ class Measured:
         """Return the hex digest of what has passed."""
         return self._hash.hexdigest()
 
-    async def passing(self, parts: AsyncIterator[memoryview]) -> AsyncGenerator[HashedBody, None]:
+    async def passing(self, parts: AsyncIterator[Pieces]) -> AsyncGenerator[HashedBody, None]:
         """Yield ``parts``, each once it is measured.
 
         Raises:
             ContentError: More came than was promised.
         """
         async for part in parts:
-            if len(part) > HASHED_AT_ONCE_BYTES:
-                sha256 = await asyncio.to_thread(self._measure, part)
+            size_bytes = sum(map(len, part))
+            if size_bytes > HASHED_AT_ONCE_BYTES:
+                sha256 = await asyncio.to_thread(self._hashed, part)
             else:
-                sha256 = self._measure(part)
+                sha256 = self._hashed(part)
+            self.size_bytes += size_bytes
             if self._promised_bytes is not None and self.size_bytes > self._promised_bytes:
                 raise ContentError(f"more than the promised {self._promised_bytes} bytes arrived")
-            yield HashedBody(part, sha256)
+            yield HashedBody(part[0], sha256) if len(part) == 1 else PiecedBody(part, sha256)
 
-    def _measure(self, part: memoryview) -> str:
-        """Count and hash ``part``, and return its own hash."""
-        first = not self.size_bytes
-        self.size_bytes += len(part)
-        self._hash.update(part)
-        return self.sha256 if first else hashlib.sha256(part).hexdigest()
+    def _hashed(self, part: Pieces) -> str:
+        """Hash ``part`` along with what passed before, and return its own hash."""
+        is_first = not self.size_bytes
+        own = self._hash if is_first else hashlib.sha256()
+        for piece in part:
+            own.update(piece)
+            if not is_first:
+                self._hash.update(piece)
+        return own.hexdigest()
 
     def check(self) -> None:
         """Raise ``ContentError`` unless all that passed is what was promised."""
@@ -81,18 +125,18 @@ class Measured:
             raise ContentError(f"the SHA-256 is {self.sha256}, not {self._promised_sha256} as promised")
 
 
-async def parts_of(content: Content, part_bytes: int) -> AsyncIterator[memoryview]:
+async def parts_of(content: Content, part_bytes: int) -> AsyncIterator[Pieces]:
     """Yield ``content`` in parts of ``part_bytes``, the last one smaller; one empty part if it is empty."""
     if isinstance(content, bytes):
         view = memoryview(content)
         for start in range(0, max(1, len(view)), part_bytes):
-            yield view[start : start + part_bytes]
+            yield [view[start : start + part_bytes]]
     elif isinstance(content, Path):
         async for part in _file_parts(content, part_bytes):
-            yield memoryview(part)
+            yield [memoryview(part)]
     else:
-        async for filled in _stream_parts(content, part_bytes):
-            yield memoryview(filled)
+        async for pieces in _stream_parts(content, part_bytes):
+            yield pieces
 
 
 async def _file_parts(path: Path, part_bytes: int) -> AsyncIterator[bytes]:
@@ -103,18 +147,48 @@ async def _file_parts(path: Path, part_bytes: int) -> AsyncIterator[bytes]:
             yield part
 
 
-async def _stream_parts(content: AsyncIterator[bytes], part_bytes: int) -> AsyncIterator[bytearray]:
-    waiting = bytearray()
+async def _stream_parts(content: AsyncIterator[bytes], part_bytes: int) -> AsyncIterator[Pieces]:
+    part = _Filling(part_bytes)
     async for chunk in content:
         rest = memoryview(chunk)
         while rest:
-            if len(waiting) == part_bytes:
-                yield waiting
-                waiting = bytearray()
-            room = part_bytes - len(waiting)
-            waiting += rest[:room]
-            rest = rest[room:]
-    yield waiting
+            if not part.room_bytes:
+                yield part.pieces()
+                part = _Filling(part_bytes)
+            rest = part.take(rest)
+    yield part.pieces()
+
+
+class _Filling:
+    """A part that fills up."""
+
+    def __init__(self, part_bytes: int) -> None:
+        self.room_bytes = part_bytes
+        self._pieces: Pieces = []
+        self._small = bytearray()
+
+    def take(self, chunk: memoryview) -> memoryview:
+        """Take what there is room for, and return the rest."""
+        taken, rest = chunk[: self.room_bytes], chunk[self.room_bytes :]
+        self.room_bytes -= len(taken)
+        if len(taken) >= PIECE_BYTES:
+            self._keep_small()
+            self._pieces.append(taken)
+            return rest
+        self._small += taken
+        if len(self._small) >= PIECE_BYTES:
+            self._keep_small()
+        return rest
+
+    def pieces(self) -> Pieces:
+        """Return what was taken; one piece at least, if it is an empty one."""
+        self._keep_small()
+        return self._pieces or [memoryview(b"")]
+
+    def _keep_small(self) -> None:
+        if self._small:
+            self._pieces.append(memoryview(self._small))
+            self._small = bytearray()
 
 
 @contextmanager

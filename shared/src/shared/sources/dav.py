@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import quote
 
 from yarl import URL
 
-from shared.errors import InvalidInputError, NotFoundError
+from shared.errors import InvalidInputError
 from shared.sources.dav_answer import PROPFIND, Resource, resources
-from shared.sources.http import Http
-from shared.sources.http_answers import is_strong, shown
+from shared.sources.http import Http, listed_file
+from shared.sources.http_answers import shown
 from shared.sources.names import confined, has_control_characters
 from shared.sources.port import (
     Capabilities,
@@ -20,12 +21,9 @@ from shared.sources.port import (
     Entry,
     Folder,
     Skipped,
-    SourceChangedError,
     check_offset,
-    whole,
 )
 
-CAPABILITIES = Capabilities(ranges=True, parallel_at_most=8)
 _XML = {"Depth": "1", "Content-Type": "application/xml; charset=utf-8", "Accept-Encoding": "identity"}
 _MULTI_STATUS = 207
 
@@ -34,6 +32,7 @@ _MULTI_STATUS = 207
 class DavSource(Elsewhere):
     """A folder of a server; the login is in ``http``, never in the URI."""
 
+    capabilities: ClassVar[Capabilities] = Capabilities(ranges=True, parallel_at_most=8)
     http: Http
     scheme: str
     """``dav`` or ``davs``."""
@@ -57,11 +56,6 @@ class DavSource(Elsewhere):
         """Return the folder's path on the server."""
         return self.root
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what WebDAV is good at."""
-        return CAPABILITIES
-
     async def folder(self, path: str = "") -> Folder:
         """List one folder."""
         url = self._url(path, is_folder=True)
@@ -84,25 +78,13 @@ class DavSource(Elsewhere):
         """Read a file if it still has its ETag; where no ETag can tell, it is looked at again at the end."""
         check_offset(self, entry, offset_bytes)
         url = self._url(entry.path)
-        try:
-            async with self.http.file(url, offset_bytes, entry.token, size_bytes=entry.size_bytes) as (
-                answer,
-                chunks,
-            ):
-                is_sure = is_strong(entry.token) and "ETag" in answer.headers
-                yield whole(chunks, entry, offset_bytes)
-        except NotFoundError as error:
-            raise SourceChangedError(f"{shown(url)} is gone since it was listed") from error
-        if not is_sure:
-            await self._check_unchanged(url, entry)
 
-    async def _check_unchanged(self, url: URL, entry: Entry) -> None:
-        try:
+        async def is_same() -> bool:
             itself, _ = await self._resources(url, entry.path, depth=0)
-        except NotFoundError as error:
-            raise SourceChangedError(f"{shown(url)} is gone since it was listed") from error
-        if (itself.size_bytes, itself.token) != (entry.size_bytes, entry.token):
-            raise SourceChangedError(f"{shown(url)} was replaced while it was read")
+            return (itself.size_bytes, itself.token) == (entry.size_bytes, entry.token)
+
+        async with listed_file(self.http, url, entry, offset_bytes, is_same=is_same) as chunks:
+            yield chunks
 
     async def _resources(self, url: URL, path: str, depth: int) -> tuple[Resource, list[Resource]]:
         document = await self.http.document(

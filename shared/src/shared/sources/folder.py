@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from shared.errors import InvalidInputError, NotFoundError, TransientError
 from shared.objects.port import ObjectStore, StoredObject
@@ -24,13 +25,13 @@ from shared.sources.port import (
 )
 
 CHUNK_BYTES = 1 << 20
-CAPABILITIES = Capabilities(ranges=True, parallel_at_most=8)
 
 
 @dataclass(frozen=True)
 class FolderSource:
     """A folder; nothing outside it is ever read, however its links point."""
 
+    capabilities: ClassVar[Capabilities] = Capabilities(ranges=True, parallel_at_most=8)
     root: Path
 
     def __post_init__(self) -> None:
@@ -56,11 +57,6 @@ class FolderSource:
     def tenant(self) -> str:
         """Return nothing: there is one file system."""
         return ""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what a disk is good at."""
-        return CAPABILITIES
 
     async def folder(self, path: str = "") -> Folder:
         """List one folder, without entering links that lead out of the source."""

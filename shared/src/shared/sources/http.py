@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -16,7 +15,8 @@ from yarl import URL
 
 from shared.errors import InvalidInputError, PermanentError, TransientError
 from shared.sources.http_answers import check_same, checked, is_strong, meaning, shown
-from shared.sources.pace import Pace
+from shared.sources.pace import Pace, paced
+from shared.sources.port import Entry, SourceChangedError, changed_if_gone, whole
 
 REDIRECTS_AT_MOST = 5
 ATTEMPTS = 4
@@ -24,9 +24,7 @@ FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 10.0
 ANSWER_WITHIN_S = 60.0
 DOCUMENT_AT_MOST_BYTES = 64 << 20
-_MAY_PASS = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_WEAK = "W/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,16 @@ class Document:
     body: bytes
     headers: Mapping[str, str]
     status: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    url: URL
+    wanted: tuple[int, ...]
+    """Statuses."""
+    headers: Mapping[str, str]
+    data: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,8 @@ class Http:
             InvalidInputError: Any other answer, or an address that may not be reached.
         """
         async with AsyncExitStack() as stack:
-            yield await self._persistently(stack, method, url, wanted, headers or {}, data)
+            request = _Request(method, url, wanted, {**self.headers, **(headers or {})}, data)
+            yield await self._persistently(stack, request)
 
     async def document(
         self,
@@ -92,28 +101,13 @@ class Http:
                     )
             return Document(answer.url, bytes(body), answer.headers, answer.status)
 
-    async def body(self, answer: ClientResponse) -> AsyncIterator[bytes]:
+    def body(self, answer: ClientResponse) -> AsyncIterator[bytes]:
         """Yield a body as it comes.
 
         Raises:
             TransientError: It broke off, or comes too slowly.
         """
-        received_bytes, waited_s = 0, 0.0
-        while True:
-            begun_s = time.monotonic()
-            try:
-                chunk = await answer.content.readany()
-            except (ClientError, TimeoutError, OSError) as error:
-                raise TransientError(
-                    f"{shown(answer.url)} broke off after {received_bytes} bytes ({type(error).__name__})"
-                ) from error
-            if not chunk:
-                return
-            received_bytes += len(chunk)
-            waited_s += time.monotonic() - begun_s
-            if self.pace.is_too_slow(received_bytes, waited_s):
-                raise TransientError(f"{shown(answer.url)} comes too slowly: {received_bytes} bytes")
-            yield chunk
+        return paced(answer.content, shown(answer.url), self.pace)
 
     @asynccontextmanager
     async def file(
@@ -142,19 +136,11 @@ class Http:
             comes_from = start if answer.status == HTTPStatus.PARTIAL_CONTENT else 0
             yield answer, _behind(self.body(answer), offset_bytes - comes_from)
 
-    async def _persistently(
-        self,
-        stack: AsyncExitStack,
-        method: str,
-        url: URL,
-        wanted: tuple[int, ...],
-        headers: Mapping[str, str],
-        data: str | None,
-    ) -> ClientResponse:
+    async def _persistently(self, stack: AsyncExitStack, request: _Request) -> ClientResponse:
         attempt = 0
         while True:
             try:
-                return await self._followed(stack, method, url, wanted, headers, data)
+                return await self._followed(stack, request)
             except TransientError as error:
                 wait_s = _wait_s(attempt, error.retry_after)
                 if wait_s is None:
@@ -163,33 +149,25 @@ class Http:
             await asyncio.sleep(wait_s)
             attempt += 1
 
-    async def _followed(
-        self,
-        stack: AsyncExitStack,
-        method: str,
-        url: URL,
-        wanted: tuple[int, ...],
-        headers: Mapping[str, str],
-        data: str | None,
-    ) -> ClientResponse:
+    async def _followed(self, stack: AsyncExitStack, request: _Request) -> ClientResponse:
         for _ in range(REDIRECTS_AT_MOST + 1):
-            answer = await self._sent(stack, method, url, headers, data)
-            if answer.status in wanted:
+            answer = await self._sent(stack, request)
+            if answer.status in request.wanted:
                 return answer
             if answer.status not in _REDIRECTS or not self.follows:
                 raise meaning(answer)
-            url = self._next(url, answer)
+            request = replace(request, url=self._next(request.url, answer))
             await stack.aclose()
-        raise InvalidInputError(f"{shown(url)}: more than {REDIRECTS_AT_MOST} redirects", field="source")
+        raise InvalidInputError(
+            f"{shown(request.url)}: more than {REDIRECTS_AT_MOST} redirects", field="source"
+        )
 
-    async def _sent(
-        self, stack: AsyncExitStack, method: str, url: URL, headers: Mapping[str, str], data: str | None
-    ) -> ClientResponse:
+    async def _sent(self, stack: AsyncExitStack, request: _Request) -> ClientResponse:
         asking = self.session.request(
-            method,
-            url,
-            headers={**self.headers, **headers},
-            data=data,
+            request.method,
+            request.url,
+            headers=request.headers,
+            data=request.data,
             allow_redirects=False,
             auto_decompress=False,
         )
@@ -197,7 +175,7 @@ class Http:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await stack.enter_async_context(asking)
         except (ClientError, TimeoutError, OSError) as error:
-            raise TransientError(f"{shown(url)} is out of reach ({type(error).__name__})") from error
+            raise TransientError(f"{shown(request.url)} is out of reach ({type(error).__name__})") from error
 
     def _next(self, url: URL, answer: ClientResponse) -> URL:
         try:
@@ -205,6 +183,30 @@ class Http:
         except (KeyError, ValueError):
             raise InvalidInputError(f"{shown(url)} redirects to what is no URL", field="source") from None
         return checked(target, allow_plain=self.allow_plain)
+
+
+@asynccontextmanager
+async def listed_file(
+    http: Http, url: URL, entry: Entry, offset_bytes: int, *, is_same: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Read a listed file if it still has its ETag.
+
+    Args:
+        http: What it is asked with.
+        url: Where it is.
+        entry: As it was listed.
+        offset_bytes: Where reading begins.
+        is_same: Looks at the file again, at the end, where no ETag can tell.
+
+    Raises:
+        SourceChangedError: It was replaced or removed since it was listed.
+    """
+    with changed_if_gone(shown(url)):
+        async with http.file(url, offset_bytes, entry.token, size_bytes=entry.size_bytes) as (answer, chunks):
+            is_sure = is_strong(entry.token) and "ETag" in answer.headers
+            yield whole(chunks, entry, offset_bytes)
+        if not is_sure and not await is_same():
+            raise SourceChangedError(f"{shown(url)} was replaced while it was read")
 
 
 def _wait_s(attempt: int, asked: timedelta | None) -> float | None:

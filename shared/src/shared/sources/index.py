@@ -6,63 +6,38 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import quote
 
 from yarl import URL
 
 from shared.errors import InvalidInputError, NotFoundError
-from shared.sources.http import Http
-from shared.sources.http_answers import is_strong, shown, token_of
+from shared.sources.http import listed_file
+from shared.sources.http_answers import token_of
 from shared.sources.index_page import Page, parsed
 from shared.sources.names import confined
 from shared.sources.port import (
     Capabilities,
-    Elsewhere,
     Entry,
     Folder,
     Skipped,
-    SourceChangedError,
     SourceForbiddenError,
     check_offset,
-    whole,
 )
-from shared.sources.web_place import WebPlace
+from shared.sources.web_place import OnTheWeb
 
-CAPABILITIES = Capabilities(ranges=True, parallel_at_most=8)
 LOOKS_AT_ONCE = 8
 
 
-@dataclass(frozen=True)
-class IndexSource(Elsewhere):
-    """A folder and those below it.
+@dataclass
+class IndexSource(OnTheWeb):
+    """A folder and those below it; the path of its URL ends with a slash.
 
     Pages for people tell no exact sizes, so that each file is asked about by itself; for thousands of them a
     manifest is quicker.
     """
 
-    http: Http
-    place: WebPlace
-    """Its path ends with a slash."""
-
-    @property
-    def uri(self) -> str:
-        """Return the folder's URL."""
-        return self.place.uri
-
-    @property
-    def system_id(self) -> str:
-        """Return the server's host."""
-        return self.place.host
-
-    @property
-    def path(self) -> str:
-        """Return the folder's path on the server."""
-        return self.place.path
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what web servers are good at."""
-        return CAPABILITIES
+    capabilities: ClassVar[Capabilities] = Capabilities(ranges=True, parallel_at_most=8)
 
     async def folder(self, path: str = "") -> Folder:
         """List one folder."""
@@ -82,17 +57,12 @@ class IndexSource(Elsewhere):
         """Read a file if it still has its ETag; where there is none, it is looked at again at the end."""
         check_offset(self, entry, offset_bytes)
         url = self._url(entry.path)
-        try:
-            async with self.http.file(url, offset_bytes, entry.token, size_bytes=entry.size_bytes) as (
-                answer,
-                chunks,
-            ):
-                is_sure = is_strong(entry.token) and "ETag" in answer.headers
-                yield whole(chunks, entry, offset_bytes)
-        except NotFoundError as error:
-            raise SourceChangedError(f"{shown(url)} is gone since it was listed") from error
-        if not is_sure and await self._look(entry.path, entry.token) != entry:
-            raise SourceChangedError(f"{shown(url)} was replaced while it was read")
+
+        async def is_same() -> bool:
+            return await self._look(entry.path, entry.token) == entry
+
+        async with listed_file(self.http, url, entry, offset_bytes, is_same=is_same) as chunks:
+            yield chunks
 
     async def _looked_at(self, page: Page, path: str) -> list[Entry | Skipped]:
         slots = asyncio.Semaphore(LOOKS_AT_ONCE)

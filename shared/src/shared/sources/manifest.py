@@ -13,19 +13,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from yarl import URL
 
 from shared.errors import InvalidInputError, NotFoundError
-from shared.sources.http import Document, Http
+from shared.sources.http import Document
 from shared.sources.http_answers import checked, is_strong, shown
 from shared.sources.names import why_not_confined
 from shared.sources.port import (
     Capabilities,
-    Elsewhere,
     Entry,
     Folder,
     Skipped,
@@ -34,9 +33,8 @@ from shared.sources.port import (
     whole,
 )
 from shared.sources.tree import folder_of
-from shared.sources.web_place import WebPlace
+from shared.sources.web_place import OnTheWeb
 
-CAPABILITIES = Capabilities(ranges=True, parallel_at_most=8)
 FILES_AT_MOST = 100_000
 
 
@@ -70,32 +68,11 @@ class Listing:
 
 
 @dataclass
-class ManifestSource(Elsewhere):
+class ManifestSource(OnTheWeb):
     """The files of a manifest, which is read anew for every listing."""
 
-    http: Http
-    place: WebPlace
+    capabilities: ClassVar[Capabilities] = Capabilities(ranges=True, parallel_at_most=8)
     _listing: Listing | None = None
-
-    @property
-    def uri(self) -> str:
-        """Return the manifest's URL."""
-        return self.place.uri
-
-    @property
-    def system_id(self) -> str:
-        """Return the server's host."""
-        return self.place.host
-
-    @property
-    def path(self) -> str:
-        """Return the manifest's path on the server."""
-        return self.place.path
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what web servers are good at."""
-        return CAPABILITIES
 
     async def folder(self, path: str = "") -> Folder:
         """List one of the folders that the paths make."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+
+from aiohttp import ClientError, StreamReader
+
+from shared.errors import TransientError
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +21,27 @@ class Pace:
     def is_too_slow(self, received_bytes: int, waited_s: float) -> bool:
         """Return whether so much in so long is hopeless."""
         return waited_s > self.over_s and received_bytes < self.slowest_bytes_per_s * waited_s
+
+
+async def paced(content: StreamReader, where: str, pace: Pace) -> AsyncIterator[bytes]:
+    """Yield the body of an answer as it comes.
+
+    Raises:
+        TransientError: It broke off, or comes too slowly.
+    """
+    received_bytes, waited_s = 0, 0.0
+    while True:
+        begun_s = time.monotonic()
+        try:
+            chunk = await content.readany()
+        except (ClientError, TimeoutError, OSError) as error:
+            raise TransientError(
+                f"{where} broke off after {received_bytes} bytes ({type(error).__name__})"
+            ) from None
+        if not chunk:
+            return
+        received_bytes += len(chunk)
+        waited_s += time.monotonic() - begun_s
+        if pace.is_too_slow(received_bytes, waited_s):
+            raise TransientError(f"{where} comes too slowly: {received_bytes} bytes in {waited_s:.0f} s")
+        yield chunk

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from shared.errors import InvalidInputError, PermanentError, TransientError
+from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
 from shared.objects.port import ObjectStore, StoredObject
 
 
@@ -168,6 +168,15 @@ def check_offset(source: Source, entry: Entry, offset_bytes: int) -> None:
             field="offset_bytes",
             value=offset_bytes,
         )
+
+
+@contextmanager
+def changed_if_gone(where: str) -> Iterator[None]:
+    """Read a listed file: there being none any more is a change of it."""
+    try:
+        yield
+    except NotFoundError as error:
+        raise SourceChangedError(f"{where} is gone since it was listed") from error
 
 
 async def whole(chunks: AsyncIterator[bytes], entry: Entry, offset_bytes: int = 0) -> AsyncIterator[bytes]:

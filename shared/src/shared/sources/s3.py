@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urlsplit
 
 from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from shared.errors import NotFoundError, TransientError
 from shared.objects.port import ObjectStore, StoredObject
+from shared.objects.s3 import COPY_AT_ONCE_BYTES
 from shared.objects.s3_errors import code_of, s3_errors, status_of
 from shared.sources.port import (
     Capabilities,
@@ -21,21 +22,21 @@ from shared.sources.port import (
     Folder,
     SourceChangedError,
     SourceForbiddenError,
+    changed_if_gone,
     check_offset,
     whole,
 )
+from shared.streams import nothing
 
 CHUNK_BYTES = 1 << 20
 PAGE = 1000
-COPIED_AT_ONCE_BYTES = 5 << 30
-"""More than this, S3 copies in parts only."""
-CAPABILITIES = Capabilities(ranges=True, parallel_at_most=16)
 
 
 @dataclass(frozen=True)
 class S3Source(Elsewhere):
     """A prefix of a bucket; ``client`` is an aiobotocore S3 client."""
 
+    capabilities: ClassVar[Capabilities] = Capabilities(ranges=True, parallel_at_most=16)
     client: Any
     bucket: str
     prefix: str
@@ -55,11 +56,6 @@ class S3Source(Elsewhere):
     def path(self) -> str:
         """Return the prefix."""
         return self.prefix
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what S3 is good at."""
-        return CAPABILITIES
 
     async def folder(self, path: str = "") -> Folder:
         """List one folder, over as many pages as it takes."""
@@ -96,13 +92,13 @@ class S3Source(Elsewhere):
         key = self._key(entry)
         where = f"s3://{self.bucket}/{key}"
         span = {"Range": f"bytes={offset_bytes}-"} if 0 < offset_bytes < entry.size_bytes else {}
-        with _changed_if_gone(where), _translating(where):
+        with changed_if_gone(where), _translating(where):
             reply = await self.client.get_object(
                 Bucket=self.bucket, Key=key, IfMatch=f'"{entry.token}"', **span
             )
         async with reply["Body"] as body:
             if offset_bytes and not span:
-                yield whole(_nothing(), entry, offset_bytes)
+                yield whole(nothing(), entry, offset_bytes)
             else:
                 yield whole(_chunks(body, where), entry, offset_bytes)
 
@@ -113,12 +109,12 @@ class S3Source(Elsewhere):
         Its hash stays unknown: what others wrote beside an object says nothing about it.
         """
         target = urlsplit(objects.uri(key))
-        if target.scheme != "s3" or entry.size_bytes > COPIED_AT_ONCE_BYTES:
+        if target.scheme != "s3" or entry.size_bytes > COPY_AT_ONCE_BYTES:
             return None
         source = {"Bucket": self.bucket, "Key": self._key(entry)}
         where = f"s3://{self.bucket}/{source['Key']}"
         try:
-            with _changed_if_gone(where), _translating(where):
+            with changed_if_gone(where), _translating(where):
                 await self.client.copy_object(
                     Bucket=target.netloc,
                     Key=unquote(target.path).lstrip("/"),
@@ -133,7 +129,7 @@ class S3Source(Elsewhere):
     async def _copied(self, entry: Entry, objects: ObjectStore, key: str) -> StoredObject:
         """Look whether the listed object was copied: not every server heeds conditions on a copy."""
         where = f"s3://{self.bucket}/{self._key(entry)}"
-        with _changed_if_gone(where), _translating(where):
+        with changed_if_gone(where), _translating(where):
             now = await self.client.head_object(Bucket=self.bucket, Key=self._key(entry))
         if now["ETag"].strip('"') != entry.token:
             await objects.delete(key)
@@ -166,19 +162,6 @@ async def _chunks(body: Any, where: str) -> AsyncIterator[bytes]:
     with _translating(where):
         while chunk := await body.read(CHUNK_BYTES):
             yield chunk
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield
-
-
-@contextmanager
-def _changed_if_gone(where: str) -> Iterator[None]:
-    try:
-        yield
-    except NotFoundError as error:
-        raise SourceChangedError(f"{where} is gone since it was listed") from error
 
 
 @contextmanager

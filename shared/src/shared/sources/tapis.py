@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import quote
 
 from typing_extensions import override
 
-from shared.errors import NotFoundError
 from shared.sources.port import (
     Capabilities,
     Elsewhere,
@@ -17,20 +17,20 @@ from shared.sources.port import (
     Folder,
     Skipped,
     SourceChangedError,
+    changed_if_gone,
     check_offset,
     whole,
 )
 from shared.tapis.client import TapisClient
 from shared.tapis.records import FileInfo
 
-CAPABILITIES = Capabilities(ranges=False, parallel_at_most=8)
-"""Tapis reads ranges into its own memory, and not as HTTP has them."""
-
 
 @dataclass(frozen=True)
 class TapisSource(Elsewhere):
     """A folder of a system; ``owner`` is whose login is used."""
 
+    capabilities: ClassVar[Capabilities] = Capabilities(ranges=False, parallel_at_most=8)
+    """Tapis reads ranges into its own memory, and not as HTTP has them."""
     client: TapisClient
     system: str
     root: str
@@ -58,11 +58,6 @@ class TapisSource(Elsewhere):
         """Return the tenant that the system belongs to."""
         return self.client.tenant
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what Tapis is good at."""
-        return CAPABILITIES
-
     async def folder(self, path: str = "") -> Folder:
         """List one folder, over as many pages as it takes."""
         listed = await self.client.listing(self.owner, self.system, self._whole(path))
@@ -86,11 +81,9 @@ class TapisSource(Elsewhere):
         check_offset(self, entry, offset_bytes)
         path = self._whole(entry.path)
         ends: list[bool] = []
-        try:
+        with changed_if_gone(entry.path):
             async with self.client.content(self.owner, self.system, path) as chunks:
                 yield _noting_end(whole(chunks, entry), ends)
-        except NotFoundError as error:
-            raise SourceChangedError(f"{entry.path} is gone since it was listed") from error
         if ends:  # only now: one system may allow one request at a time
             await self._check_unchanged(entry, path)
 

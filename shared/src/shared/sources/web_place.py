@@ -9,6 +9,8 @@ from urllib.parse import unquote
 from yarl import URL
 
 from shared.redaction import is_secret_name
+from shared.sources.http import Http
+from shared.sources.port import Elsewhere
 
 _OF_THE_SIGNATURE = re.compile(r"x-(amz|goog|ms)-.*|awsaccesskeyid|expires|sig|se|sp|sv|st|sr", re.IGNORECASE)
 """Names that presigned URLs have in their query; they change from day to day."""
@@ -42,3 +44,26 @@ class WebPlace:
         """Return the URL of what lies at an encoded path below this folder."""
         base = self.url.raw_path.rstrip("/")
         return self.url.with_query(None).with_path(f"{base}/{path}", encoded=True)
+
+
+@dataclass
+class OnTheWeb(Elsewhere):
+    """What sources that have a URL have in common."""
+
+    http: Http
+    place: WebPlace
+
+    @property
+    def uri(self) -> str:
+        """Return the URL."""
+        return self.place.uri
+
+    @property
+    def system_id(self) -> str:
+        """Return the server's host."""
+        return self.place.host
+
+    @property
+    def path(self) -> str:
+        """Return the path on the server."""
+        return self.place.path

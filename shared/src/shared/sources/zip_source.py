@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import ClassVar
 
-from shared.errors import InvalidInputError, NotFoundError, TransientError
-from shared.sources.http import Http
+from shared.archives import DEFLATED, LOCAL, LOCAL_SIGNATURE, Member
+from shared.errors import InvalidInputError, TransientError
 from shared.sources.http_answers import shown, token_of
 from shared.sources.names import why_not_confined
 from shared.sources.port import (
     Capabilities,
-    Elsewhere,
     Entry,
     Folder,
     Skipped,
     SourceChangedError,
     SourceForbiddenError,
+    changed_if_gone,
     check_offset,
     whole,
 )
 from shared.sources.tree import folder_of
-from shared.sources.web_place import WebPlace
-from shared.sources.zip_directory import (
-    DEFLATED,
-    LOCAL,
-    LOCAL_SIGNATURE,
-    TAIL_BYTES,
-    Member,
-    directory_span,
-    members,
-)
+from shared.sources.web_place import OnTheWeb
+from shared.sources.zip_directory import TAIL_BYTES, directory_span, members
 
-CAPABILITIES = Capabilities(ranges=False, parallel_at_most=4)
-"""What was deflated can only be read from its beginning."""
 CHUNK_BYTES = 1 << 20
 NAMES_AT_MOST_BYTES = 2 * 0xFFFF
 """Name and extra fields between an entry's header and its content."""
@@ -53,32 +45,12 @@ class Archive:
 
 
 @dataclass
-class ZipSource(Elsewhere):
+class ZipSource(OnTheWeb):
     """The files of an archive, whose directory is read anew for every listing."""
 
-    http: Http
-    place: WebPlace
+    capabilities: ClassVar[Capabilities] = Capabilities(ranges=False, parallel_at_most=4)
+    """What was deflated can only be read from its beginning."""
     _archive: Archive | None = None
-
-    @property
-    def uri(self) -> str:
-        """Return the archive's URL."""
-        return self.place.uri
-
-    @property
-    def system_id(self) -> str:
-        """Return the server's host."""
-        return self.place.host
-
-    @property
-    def path(self) -> str:
-        """Return the archive's path on the server."""
-        return self.place.path
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Return what archives are good at."""
-        return CAPABILITIES
 
     async def folder(self, path: str = "") -> Folder:
         """List one of the folders that the entries' names make."""
@@ -95,14 +67,12 @@ class ZipSource(Elsewhere):
         if member is None or _entry(member) != entry:
             raise SourceChangedError(f"{entry.path} is not in the archive any more as it was")
         end = member.start + LOCAL.size + NAMES_AT_MOST_BYTES + member.packed_bytes
-        try:
+        with changed_if_gone(shown(self.place.url)):
             async with self.http.file(self.place.url, member.start, archive.token, end_bytes=end) as (
                 _,
                 chunks,
             ):
                 yield whole(_unpacked(chunks, member), entry)
-        except NotFoundError as error:
-            raise SourceChangedError(f"{shown(self.place.url)} is gone since it was listed") from error
 
     async def _read(self) -> Archive:
         try:
@@ -149,7 +119,7 @@ def _sorted(found: list[Member], token: str) -> Archive:
     named: dict[str, Member] = {}
     skipped: list[Skipped] = []
     for member in found:
-        if not member.is_file:
+        if not _is_file(member):
             continue
         if why := why_not_confined(member.name):
             skipped.append(Skipped(member.name, f"its name {why}"))
@@ -158,6 +128,12 @@ def _sorted(found: list[Member], token: str) -> Archive:
         else:
             named[member.name] = member
     return Archive(token, named, tuple(skipped))
+
+
+def _is_file(member: Member) -> bool:
+    """Return whether an entry is neither a folder nor a link nor what a Mac adds."""
+    parts = member.name.split("/")
+    return bool(parts[-1]) and member.kind in (0, stat.S_IFREG) and "__MACOSX" not in parts
 
 
 def _entry(member: Member) -> Entry:

@@ -20,6 +20,10 @@ class TokenRefusedError(PermanentError):
     """The token is no access token of a user of this tenant, or not any more."""
 
 
+class OtherKeyError(TokenRefusedError):
+    """The token is not signed with the key that was given: forged, or the tenant has another one now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """Whom a token is for."""
@@ -47,6 +51,7 @@ def verify(token: str, public_key: str, tenant: str, base_url: str) -> Claims:
 
     Raises:
         TokenRefusedError: Signature, time, issuer or kind are not right; the token itself is not repeated.
+        OtherKeyError: The signature is of another key.
     """
     if len(token) > TOKEN_AT_MOST_CHARACTERS:
         raise TokenRefusedError("this is no Tapis token")
@@ -61,6 +66,8 @@ def verify(token: str, public_key: str, tenant: str, base_url: str) -> Claims:
         )
     except jwt.ExpiredSignatureError:
         raise TokenRefusedError("the Tapis token has expired; log in again") from None
+    except jwt.InvalidSignatureError:
+        raise OtherKeyError("the Tapis token is not signed with the tenant's key") from None
     except jwt.PyJWTError as error:
         raise TokenRefusedError(f"the Tapis token does not count here ({type(error).__name__})") from None
     _check(claims, tenant)

@@ -69,9 +69,13 @@ class TapisClient:
         """Return the tenant's id."""
         return self._api.tenant
 
-    async def public_key(self) -> str:
-        """Return the key that the tenant's tokens are signed with, as PEM."""
-        if self._public_key is None:
+    def answered_s(self, system_id: str) -> float:
+        """Return when a system last answered anything, by ``time.monotonic``."""
+        return self._throttles.of(system_id).answered_s
+
+    async def public_key(self, *, again: bool = False) -> str:
+        """Return the key that the tenant's tokens are signed with, as PEM; ``again``: ask for it anew."""
+        if self._public_key is None or again:
             where = f"tenant {self.tenant}"
 
             async def once() -> Any:

@@ -56,6 +56,8 @@ async def persistently(
         try:
             result = await once()
         except TapisFault as fault:
+            if not fault.may_pass:
+                throttle.answered()
             wait_s = _wait_s(patience, fault, throttle, attempt, until_s)
             error = None if wait_s is not None else _error(fault, where)
         else:

@@ -26,6 +26,8 @@ class Throttle:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._halved_at_s = float("-inf")
         self._not_before_s = 0.0
+        self.answered_s = float("-inf")
+        """When the system last answered anything, by ``time.monotonic``."""
 
     @property
     def limit(self) -> int:
@@ -54,8 +56,13 @@ class Throttle:
             self._busy -= 1
             self._wake()
 
+    def answered(self) -> None:
+        """Note that the system gave an answer, though it may be a refusal."""
+        self.answered_s = time.monotonic()
+
     def succeeded(self) -> None:
         """Count an answer: after as many as may be under way, one more may."""
+        self.answered()
         self._limit = min(self._at_most, self._limit + 1 / self._limit)
         self._wake()
 

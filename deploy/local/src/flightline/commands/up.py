@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 from flightline.session import session
 
 if TYPE_CHECKING:
+    from flightline.pipeline import Part
     from shared.settings import PlatformSettings
 
 
@@ -35,6 +37,7 @@ async def _up(settings: PlatformSettings, only: list[str]) -> None:
     from shared.settings import load  # noqa: PLC0415
 
     chosen = parts(only)
+    settings = _asking_ours(settings, chosen)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_signals())
         platform = await stack.enter_async_context(open_platform(settings, SUBSCRIPTIONS))
@@ -43,3 +46,13 @@ async def _up(settings: PlatformSettings, only: list[str]) -> None:
             url = await stack.enter_async_context(serving(CREATE_APP[name](own, platform), own))
             typer.echo(f"{name}: {url}", err=True)
         await stop.wait()
+
+
+def _asking_ours(settings: PlatformSettings, chosen: Mapping[str, Part]) -> PlatformSettings:
+    """Have the services of this process ask its own discovery, wherever it listens, unless told otherwise."""
+    from shared.settings import load  # noqa: PLC0415 - so that --help is quick
+
+    if "discovery" not in chosen or "discovery_url" in settings.model_fields_set:
+        return settings
+    port = load(chosen["discovery"].settings).port
+    return settings.model_copy(update={"discovery_url": f"http://127.0.0.1:{port}"})

@@ -103,6 +103,7 @@ def _control() -> Iterable[web.RouteDef]:
     yield web.delete(f"{root}calls", control.reset_calls)
     yield web.patch(f"{root}settings", control.change_settings)
     yield web.post(f"{root}tokens/{{kind:access|refresh}}/end", control.end_tokens)
+    yield web.post(f"{root}tokens/key/rotate", control.rotate_key)
     yield web.patch(f"{root}systems/{{systemId}}", control.change_system)
     yield web.post(f"{root}flights", control.add_flights)
     yield web.put(f"{root}files/{{systemId}}/{{path:.+}}", control.put_file)

@@ -124,6 +124,12 @@ async def end_tokens(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def rotate_key(request: web.Request) -> web.Response:
+    """Answer ``POST /simulator/tokens/key/rotate``: the tenant signs with another key."""
+    request.app[TAPIS].issuer.rotate_key()
+    return web.Response(status=204)
+
+
 async def change_system(request: web.Request) -> web.Response:
     """Answer ``PATCH /simulator/systems/{systemId}``."""
     system = _system(request, request.match_info["systemId"])

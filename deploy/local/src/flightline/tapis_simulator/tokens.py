@@ -32,8 +32,9 @@ class Grant:
 
 
 @functools.cache
-def _own_key() -> rsa.RSAPrivateKey:
-    """Return the key of this process; making one takes a while."""
+def _own_key(number: int) -> rsa.RSAPrivateKey:
+    """Return a key of this process; making one takes a while."""
+    del number
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -45,7 +46,8 @@ class Issuer:
         self.issuer = ""
         self.access_ttl_s = access_ttl_s
         self.refresh_ttl_s = refresh_ttl_s
-        self._key = _own_key()
+        self._key_number = 0
+        self._key = _own_key(self._key_number)
         self._generations: dict[TokenType, int] = {"access": 0, "refresh": 0}
         self._revoked: set[str] = set()
 
@@ -104,6 +106,11 @@ class Issuer:
     def end_all(self, token_type: TokenType) -> None:
         """Make every token issued so far count no longer, whatever its ``exp`` says."""
         self._generations[token_type] += 1
+
+    def rotate_key(self) -> None:
+        """Sign with another key from now on; what the one before has signed counts no longer."""
+        self._key_number += 1
+        self._key = _own_key(self._key_number)
 
     def _decoded(self, token: str) -> dict[str, Any]:
         options: Any = {"require": ["exp", "jti"], "verify_aud": False}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
@@ -15,6 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from shared.errors import DamagedError, InvalidInputError
+from shared.secret_file import kept_secret
 
 if TYPE_CHECKING:
     from shared.settings import PlatformSettings
@@ -71,33 +69,4 @@ def secrets_key(settings: PlatformSettings) -> str:
             " or more, the same for all replicas",
             field="FLIGHTLINE_SECRETS_KEY",
         )
-    path = settings.home / FILE_NAME
-    try:
-        return _read(path) or _made(path)
-    except OSError as error:
-        raise InvalidInputError(
-            f"{path} can neither be read nor made ({error.strerror}); set FLIGHTLINE_SECRETS_KEY",
-            field="FLIGHTLINE_SECRETS_KEY",
-        ) from error
-
-
-def _read(path: Path) -> str:
-    with suppress(FileNotFoundError):
-        return path.read_text().strip()
-    return ""
-
-
-def _made(path: Path) -> str:
-    """Make the file, whole or not at all; whoever is first decides what is in it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mine = path.with_name(f".{FILE_NAME}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_urlsafe(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        with suppress(FileExistsError):
-            os.link(mine, path)
-    finally:
-        mine.unlink()
-    return path.read_text().strip()
+    return kept_secret(settings.home / FILE_NAME, setting="FLIGHTLINE_SECRETS_KEY")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 import structlog
@@ -16,9 +16,9 @@ from discovery.domain.logins import CodeRefusedError, Login, LoginState, Unknown
 from shared.errors import ConflictError, DamagedError, NotFoundError, TransientError
 from shared.sources import LoginNeededError
 from shared.state import AlreadyExistsError, Change, Collection, Document, LeaseLostError
-from shared.state.owner import process_owner
+from shared.state.owner import is_gone, process_owner
 from shared.tapis.api import TapisApi
-from shared.tapis.claims import Claims, TokenRefusedError, verify
+from shared.tapis.claims import Claims, OtherKeyError, TokenRefusedError, verify
 from shared.tapis.faults import TapisFault
 from shared.tapis.grants import Granted, GrantRefusedError, OAuthClient, grant
 
@@ -30,6 +30,15 @@ LOOK_EVERY_S = 0.1
 GIVE_UP_S = 100.0
 KEPT_AFTER_END = timedelta(days=7)
 """For so long after its end a login is known well enough to say that it is over."""
+KEY_AGAIN_S = 60.0
+"""Whoever shows forged tokens has Tapis asked for its key no more often than this."""
+
+
+class PublicKey(Protocol):
+    """Tells the key that the tenant signs with, as it is known or asked for anew."""
+
+    async def __call__(self, *, again: bool = False) -> str:
+        """Return it as PEM."""
 
 
 class Logins:
@@ -59,9 +68,11 @@ class Logins:
         self._sealer = sealer
         self._me = f"{process_owner()}/{secrets.token_hex(4)}"
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._public_key: Callable[[], Awaitable[str]] | None = None
+        self._public_key: PublicKey | None = None
+        self._key_lock = asyncio.Lock()
+        self._key_asked_s = float("-inf")
 
-    def trust(self, public_key: Callable[[], Awaitable[str]]) -> None:
+    def trust(self, public_key: PublicKey) -> None:
         """Say where the tenant's public key comes from."""
         self._public_key = public_key
 
@@ -72,13 +83,29 @@ class Logins:
             UnknownTokenError: It is none of this tenant's, or not any more.
             TransientError: The tenant's key cannot be had now.
         """
-        assert self._public_key is not None
         if token.count(".") != 2:  # noqa: PLR2004 - of the three parts of a JWT
             raise UnknownTokenError("this is no Tapis token")
         try:
-            return verify(token, await self._public_key(), self.api.tenant, self.api.base_url)
+            try:
+                return await self._verified(token)
+            except OtherKeyError:
+                await self._ask_for_key()
+                return await self._verified(token)
         except TokenRefusedError as error:
             raise UnknownTokenError(str(error)) from None
+
+    async def _verified(self, token: str) -> Claims:
+        assert self._public_key is not None
+        return verify(token, await self._public_key(), self.api.tenant, self.api.base_url)
+
+    async def _ask_for_key(self) -> None:
+        """Learn the key of a tenant that has changed it, unless that was tried just now."""
+        assert self._public_key is not None
+        clock = asyncio.get_running_loop().time
+        async with self._key_lock:
+            if clock() - self._key_asked_s >= KEY_AGAIN_S:
+                self._key_asked_s = clock()
+                await self._public_key(again=True)
 
     async def token(self, owner: str) -> str:
         """Return an access token that is good for a while."""
@@ -175,17 +202,27 @@ class Logins:
         clock = asyncio.get_running_loop().time
         give_up_s = clock() + GIVE_UP_S
         while clock() < give_up_s:
-            login = await self.known(owner)
-            if login is None:
+            document = await self._logins.get(digest(owner))
+            if document is None:
                 raise LoginNeededError(f"{owner} is not logged in to Tapis here; log in at {self.login_url}")
-            if granted := self._usable(login, rejected):
+            if granted := self._usable(document.body, rejected):
                 return granted
-            self._check_renewable(login)
+            self._check_renewable(document.body)
             claimed = await self._logins.claim({"id": digest(owner)}, owner=self._me, hold=HOLD)
             if claimed is not None:
                 return await self._renew(claimed, rejected)
-            await asyncio.sleep(LOOK_EVERY_S)
+            if not await self._released_gone(document):
+                await asyncio.sleep(LOOK_EVERY_S)
         raise TransientError(f"the login of {owner} is being renewed, and that takes too long")
+
+    async def _released_gone(self, document: Document[Login]) -> bool:
+        """Give back the lease of a process that died while it renewed a login; return whether it had."""
+        lease = document.record.lease
+        if lease is None or not is_gone(lease.owner.rpartition("/")[0]):
+            return False
+        with suppress(LeaseLostError, NotFoundError):  # somebody else was faster
+            await self._logins.release(document.id, owner=lease.owner)
+        return True
 
     def _usable(self, login: Login, rejected: str | None) -> Granted | None:
         ahead = login.renew_ahead() if login.refresh_token else timedelta()

@@ -217,14 +217,6 @@ class WebODM:
             await self.remove_task(project_id, task.id)
         return await self.import_task(project_id, name=name, url=url), True
 
-    async def cancel_task(self, project_id: int, task_id: str) -> None:
-        """Stop a task."""
-        await self._act(project_id, task_id, "cancel")
-
-    async def restart_task(self, project_id: int, task_id: str) -> None:
-        """Process a task again."""
-        await self._act(project_id, task_id, "restart")
-
     async def remove_task(self, project_id: int, task_id: str) -> None:
         """Delete a task with its images and assets; one that is gone is no error."""
         await self._remove(Request("POST", f"{_task(project_id, task_id)}remove/", f"remove task {task_id}"))
@@ -237,11 +229,6 @@ class WebODM:
         )  # fmt: skip
         text = await self.session.ask(request)
         return text.split("\n") if isinstance(text, str) and text else []
-
-    async def _act(self, project_id: int, task_id: str, action: str) -> None:
-        await self.session.ask(
-            Request("POST", f"{_task(project_id, task_id)}{action}/", f"{action} task {task_id}")
-        )
 
     async def _remove(self, request: Request) -> None:
         try:

@@ -79,7 +79,16 @@ class Notice(Frozen):
     error: str | None = None
     happened_at: AwareDatetime
     sendings: tuple[Sending, ...] = ()
+    state: SendingState = SendingState.WAITING
+    """What ``reached`` was when it was kept; it is found by that."""
     due_s: float = 0.0
+
+    @property
+    def reached(self) -> SendingState:
+        """Return how it stands with all receivers: dead if one is, else waiting if one is."""
+        states = {one.state for one in self.sendings}
+        ordered = (SendingState.DEAD, SendingState.WAITING)
+        return next((state for state in ordered if state in states), SendingState.SENT)
 
     @property
     def waiting(self) -> tuple[Sending, ...]:
@@ -195,7 +204,8 @@ def _with(notice: Notice, sending: Sending, **fields: object) -> Notice:
         one.model_copy(update=fields) if (one.channel, one.to) == (sending.channel, sending.to) else one
         for one in notice.sendings
     )
-    return notice.model_copy(update={"sendings": changed})
+    after = notice.model_copy(update={"sendings": changed})
+    return after.model_copy(update={"state": after.reached})
 
 
 def due_again_s(notice: Notice, now: datetime, ladder: Sequence[timedelta]) -> float | None:
@@ -235,5 +245,5 @@ def text(notice: Notice) -> str:
 
 def payload(notice: Notice) -> dict[str, Any]:
     """Return a notice as webhooks are told it."""
-    told = notice.model_dump(mode="json", exclude={"key", "sendings", "due_s"}, exclude_none=True)
+    told = notice.model_dump(mode="json", exclude={"key", "sendings", "state", "due_s"}, exclude_none=True)
     return {"id": notice.key, "summary": subject(notice)} | told

@@ -94,6 +94,8 @@ class Project(Frozen):
     system_id: str = ""
     images_path: str = ""
     owner: str = ""
+    is_shared: bool = False
+    """Whether the flight is somebody else's."""
     name: str
     description: str = ""
     tags: tuple[str, ...] = ()
@@ -163,6 +165,7 @@ def new_project(flight: Flight, owner: str, now: datetime) -> Project:
         system_id=flight.system_id,
         images_path=flight.images_path,
         owner=owner,
+        is_shared=flight.owner not in ("", owner),
         name=project_name(flight.name, flight.system_id),
         description=_description(flight, now),
         tags=(*dict.fromkeys(tags), project_key(flight.flight_id, owner)),

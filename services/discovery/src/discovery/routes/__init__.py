@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from discovery.routes import events, flights, internal, preferences, tapis_oauth, tapis_storage
+from discovery.routes import events, flights, internal, notices, preferences, tapis_oauth, tapis_storage
 from discovery.routes.progress import router as progress
 
 ROUTERS = (
@@ -12,5 +12,6 @@ ROUTERS = (
     tapis_oauth.router,
     tapis_storage.router,
     preferences.router,
+    notices.router,
     internal.router,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Query, Request
@@ -9,16 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.status import HTTP_401_UNAUTHORIZED, HTTP_403_FORBIDDEN
 
 from discovery.domain.flights import Flight, FlightState
-from discovery.domain.projects import project_key
 from discovery.domain.stages import FlightView, viewed
 from discovery.finder import Finder
-from discovery.projects import Projects
-from discovery.routes.asking import Bearer, Reader, User, doorkeeper
+from discovery.routes.asking import Bearer, Reader, TheProjects, User, doorkeeper
+from discovery.sight import may_see, shared_with
 from shared.errors import NotFoundError
 from shared.events import FlightOptions
 from shared.service.access import authorised
 from shared.sources import LoginNeededError
-from shared.state import Collection, Order
+from shared.state import Collection, OneOf, Order
 
 router = APIRouter(tags=["flights"])
 
@@ -61,12 +61,13 @@ class FlightQuery(BaseModel):
     limit: Annotated[int, Field(gt=0, le=1000)] = 100
     after: str | None = None
 
-    def where(self, sees: str | None) -> dict[str, str]:
-        """Return what the flights must be like, among those that the caller may see."""
+    @property
+    def where(self) -> dict[str, Any]:
+        """Return what the flights must be like."""
         wanted = {
             "state": self.state.value if self.state else None,
             "system_id": self.system,
-            "owner": self.owner if sees is None else sees,
+            "owner": self.owner,
             "name": self.name,
         }
         return {field: value for field, value in wanted.items() if value is not None}
@@ -74,28 +75,29 @@ class FlightQuery(BaseModel):
 
 @router.get("/api/flights/", summary="List flights")
 async def list_flights(
-    request: Request, reader: Reader, query: Annotated[FlightQuery, Query()]
+    request: Request, reader: Reader, projects: TheProjects, query: Annotated[FlightQuery, Query()]
 ) -> FlightPage:
-    """Return the flights that the caller may see, page by page."""
+    """Return the flights that the caller may see, page by page.
+
+    A user's own come first, then those of others that the user has a project of, each in the wanted order.
+    """
     flights: Collection[Flight] = request.state.flights
-    if reader.sees and query.owner not in (None, reader.sees):
-        return FlightPage(flights=[], cursor=None, total=0)
-    where: dict[str, Any] = query.where(reader.sees)
-    order = Order(query.sort.lstrip("-"), descending=query.sort.startswith("-"))
-    page = await flights.find(where, order=order, limit=query.limit, after=query.after)
-    return FlightPage(
-        flights=[viewed(document.body) for document in page.items],
-        cursor=page.cursor,
-        total=await flights.count(where),
-    )
+    if reader.sees is None:
+        parts = [query.where]
+    else:
+        own, others = query.where | {"owner": reader.sees}, query.where
+        ids = await shared_with(projects.projects, reader.sees)
+        parts = [own] if query.owner in (None, reader.sees) else []
+        parts += [others | {"id": OneOf(ids)}] if ids and query.owner != reader.sees else []
+    return await _page(flights, parts, query)
 
 
 @router.get("/api/flights/{flight_id}", summary="One flight, its stages and its runs")
-async def get_flight(flight_id: str, request: Request, reader: Reader) -> FlightView:
+async def get_flight(flight_id: str, request: Request, reader: Reader, projects: TheProjects) -> FlightView:
     """Return a flight; one that the caller may not see is as if it were not there."""
     flights: Collection[Flight] = request.state.flights
     document = await flights.get(flight_id)
-    if document is None or not await _shows(request, document.body, reader.sees):
+    if document is None or not await may_see(projects.projects, reader.sees, document.body):
         raise NotFoundError(f"there is no flight {flight_id}")
     return viewed(document.body)
 
@@ -115,9 +117,22 @@ async def discover(wanted: DiscoverRequest, request: Request, user: User, bearer
         raise HTTPException(HTTP_401_UNAUTHORIZED, str(error)) from None
 
 
-async def _shows(request: Request, flight: Flight, sees: str | None) -> bool:
-    """Return whether a flight may be seen: it is one's own, or one has a project of it."""
-    if sees in (None, flight.owner):
-        return True
-    projects: Projects = request.state.projects
-    return await projects.projects.get(project_key(flight.flight_id, sees or "")) is not None
+async def _page(
+    flights: Collection[Flight], parts: Sequence[Mapping[str, Any]], query: FlightQuery
+) -> FlightPage:
+    """Return a page of one part, or the first of the next one; a cursor begins with its part's number."""
+    number, _, after = (query.after or "0:").partition(":")
+    if not number.isdecimal():
+        number, after = "0", query.after or ""  # the store says what is wrong with it
+    part = int(number)
+    if part >= len(parts):
+        return FlightPage(flights=[], cursor=None, total=0)
+    order = Order(query.sort.lstrip("-"), descending=query.sort.startswith("-"))
+    page = await flights.find(parts[part], order=order, limit=query.limit, after=after or None)
+    is_last = part + 1 >= len(parts)
+    cursor = f"{part}:{page.cursor}" if page.cursor else (None if is_last else f"{part + 1}:")
+    return FlightPage(
+        flights=[viewed(document.body) for document in page.items],
+        cursor=cursor,
+        total=sum([await flights.count(where) for where in parts]),
+    )

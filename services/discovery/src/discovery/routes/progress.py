@@ -14,6 +14,8 @@ from discovery.domain.flights import Flight, FlightState
 from discovery.domain.stages import viewed
 from discovery.feed import Feed, Listener, Told
 from discovery.progress_stream import SEND_WITHIN_S, EventStream
+from discovery.routes.asking import TheProjects
+from discovery.sight import Sharing, may_see, shared_with
 from shared.errors import NotFoundError
 from shared.state import Collection, OneOf, Order
 
@@ -60,12 +62,12 @@ LastHeard = Annotated[str | None, Header(alias="Last-Event-ID", max_length=100)]
     responses=ANSWERS,
 )
 async def follow_flight(
-    flight_id: str, request: Request, owner: Viewer, last_heard: LastHeard = None
+    flight_id: str, request: Request, owner: Viewer, projects: TheProjects, last_heard: LastHeard = None
 ) -> EventStream:
     """Send ``flight`` with all that is known, then ``state`` and ``progress`` as they happen."""
     flights: Collection[Flight] = request.state.flights
     flight = await flights.get(flight_id)
-    if flight is None or owner not in (None, flight.body.owner):
+    if flight is None or not await may_see(projects.projects, owner, flight.body):
         raise NotFoundError(f"there is no flight {flight_id}")
 
     async def visible(told: Told) -> bool:
@@ -84,19 +86,29 @@ async def follow_flight(
     status_code=200,  # said, since the class has no default that the API document could take
     responses=ANSWERS,
 )
-async def follow_all(request: Request, owner: Viewer, last_heard: LastHeard = None) -> EventStream:
+async def follow_all(
+    request: Request, owner: Viewer, projects: TheProjects, last_heard: LastHeard = None
+) -> EventStream:
     """Send ``flight`` for what is under way, then ``state`` and ``progress`` as they happen."""
     flights: Collection[Flight] = request.state.flights
     feed: Feed = request.state.feed
+    sharing = Sharing(projects.projects, owner or "")
 
     async def visible(told: Told) -> bool:
-        return owner is None or await feed.owner_of(told.flight_id) == owner
+        if owner is None or await feed.owner_of(told.flight_id) == owner:
+            return True
+        return await sharing.includes(told.flight_id)
 
     async def snapshot() -> list[bytes]:
-        where = {"state": ACTIVE} | ({} if owner is None else {"owner": owner})
+        wanted: list[dict[str, Any]] = [{} if owner is None else {"owner": owner}]
+        if owner is not None and (ids := await shared_with(projects.projects, owner)):
+            wanted.append({"id": OneOf(ids)})
         order = Order("updated_at", descending=True)
-        page = await flights.find(where, order=order, limit=SNAPSHOT_AT_MOST)
-        return [_frame(document.body) for document in page.items]
+        pages = [
+            await flights.find({"state": ACTIVE} | where, order=order, limit=SNAPSHOT_AT_MOST)
+            for where in wanted
+        ]
+        return [_frame(document.body) for page in pages for document in page.items]
 
     return _stream(request, last_heard, visible, snapshot)
 

@@ -1,17 +1,21 @@
-"""Transfers and their journals."""
+"""Transfers and their journals, for operators: everybody's, so that reading takes the service's token, too.
+
+Users of Tapis cannot come here; they see how their flights are staged at discovery's ``/api/flights/``.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from ingest.domain.transfers import FileRecord, FileState, Rejection, TransferState
 from ingest.routes.seeing import Lines, Transfers, TransferView, view
+from shared.service.access import authorised
 from shared.state import OneOf, Order, Where
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(authorised)])
 
 Limit = Annotated[int, Query(gt=0, le=1000)]
 Sort = Literal[
