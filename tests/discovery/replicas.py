@@ -31,6 +31,7 @@ class Replica:
 
     async def start(self) -> None:
         """Start it, and return once it answers."""
+        self.kill()  # what ran before
         self._process = self._begun()
         give_up_s = time.monotonic() + READY_WITHIN_S
         while not await self._answers():

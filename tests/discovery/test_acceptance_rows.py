@@ -195,14 +195,14 @@ async def test_row_10_a_failure_is_never_an_empty_list(on: World) -> None:
     faults = on.tapis.tapis.faults
     on.tapis.flight(SYSTEM)
     number = faults.switch_on("status", operation="getSystems", status=503, retry_after_s=600, times=None)
-    answers = [
-        await on.get(f"{STORAGE}/systems/"),
-        await on.post(f"{STORAGE}/discover-flights/"),
-        await on.post(f"{STORAGE}/create-projects/", {"auto_discover": True}),
-    ]
+    answers = await asyncio.gather(
+        on.get(f"{STORAGE}/systems/"),
+        on.post(f"{STORAGE}/discover-flights/"),
+        on.post(f"{STORAGE}/create-projects/", {"auto_discover": True}),
+    )
     faults.remove(number)
     faults.switch_on("status", operation="listFiles", status=404, times=None)
-    scanned = await created(on)
+    scanned = await created(on, {"auto_discover": True, "systems": [SYSTEM]})
 
     assert [answer.status_code for answer in answers] == [503, 503, 503]
     assert (scanned["systems_scanned"], len(scanned["errors"])) == (0, 1)

@@ -140,3 +140,20 @@ async def test_a_dead_system_is_an_error_beside_the_flights_of_others(on: World)
 
     assert [one["flight_name"] for one in answer["flights"]] == ["Flight1"]
     assert (answer["success"], answer["errors"]) == (True, [f"{DEAD}: {SILENT}"])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+async def test_a_system_that_falls_silent_is_not_asked_for_each_of_its_flights(on: World) -> None:
+    """Each would take a minute and a half."""
+    for number in range(3, 6):
+        on.tapis.flight(DEAD, f"Flight{number}")
+    faults = on.tapis.tapis.faults
+    faults.switch_on("hang", system=DEAD, operation="listFiles", path="/code", after=2, times=None)
+    body = {"systems": [DEAD]}
+    path = "/api/tapis-storage/discover-flights/"
+    answer = (await on.http.post(path, json=body, headers=on.as_user(), timeout=300)).json()
+
+    assert [one["flight_name"] for one in answer["flights"]] == ["Flight2"]
+    assert [error.partition(": ")[2] for error in answer["errors"]][-1] == SILENT
+    assert len(answer["errors"]) == 2

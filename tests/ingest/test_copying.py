@@ -144,6 +144,7 @@ async def test_a_file_that_was_left_out_for_bad_luck_is_tried_again(copying: Cop
 
 
 async def test_a_server_that_asks_for_much_patience_ends_the_attempt(copying: Copying) -> None:
+    copying.rules["longest_pause_s"] = 0.2
     copying.source.failing = always(busy(600), "1.jpg")
     with pytest.raises(TransientError) as raised:
         await copying.run()

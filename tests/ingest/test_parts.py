@@ -19,7 +19,7 @@ from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 
 SIZE = 3 * PART_BYTES + 5
 KEY = "staging/f/1/files/large.jpg"
-RULES: dict[str, Any] = {"resumable_from_bytes": 2 * PART_BYTES}
+RULES: dict[str, Any] = {"resumable_from_bytes": 2 * PART_BYTES, "longest_pause_s": 0.2}
 
 
 @pytest.fixture(params=["file", "s3"])

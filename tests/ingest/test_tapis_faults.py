@@ -17,6 +17,7 @@ from ingest.domain.transfers import TransferState
 from shared.events import Event, ImagesStaged
 from tests.ingest.conftest import LADDER, Ingest, opened, running_ingest
 from tests.ingest.test_steering import SYSTEM, ask, reading
+from tests.support.s3 import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.support.tapis import USER, TapisServer, tapis_server
 
 IMAGES = 12
@@ -95,6 +96,25 @@ async def test_what_goes_wrong_with_a_file_costs_only_time(
 
     assert files == await there(tapis)
     assert [transfer.body.state for transfer in transfers] == [TransferState.STAGED]
+
+
+async def test_what_goes_wrong_on_the_way_to_a_bucket_costs_only_time(
+    tapis: TapisServer, tmp_path: Path, s3: S3Server
+) -> None:
+    bucket = {
+        "objects": f"s3://{s3.new_bucket()}",
+        "s3_endpoint": s3.endpoint_url,
+        "s3_access_key": ACCESS_KEY,
+        "s3_secret_key": SECRET_KEY,
+    }
+    async with ingesting(tapis, tmp_path / "home", **bucket) as ingest:
+        for number, fault in enumerate(PASSING):
+            tapis.tapis.faults.switch_on(**{**fault, "times": 1, "after": number}, operation="getContents")
+        await ingest.tell(ask())
+        event = await ingest.staged()
+        files = await staged_files(ingest, event)
+
+    assert files == await there(tapis)
 
 
 @pytest.mark.parametrize("fault", LISTING, ids=named)

@@ -168,6 +168,18 @@ async def test_every_token_ends_at_once(server: TapisServer, http: aiohttp.Clien
     assert await status_of(http, "GET", "/v3/systems", headers=later) == 200
 
 
+async def test_a_tenant_gets_another_key(server: TapisServer, http: aiohttp.ClientSession) -> None:
+    before = server.tapis.issuer.public_key
+    await status_of(http, "POST", "/simulator/tokens/key/rotate")
+    later = {"X-Tapis-Token": server.tapis.issuer.access_token(USER)}
+    async with http.get(f"/v3/tenants/{server.tapis.tenant}") as answer:
+        told = (await answer.json())["result"]["public_key"]
+
+    assert told not in ("", before)
+    assert await status_of(http, "GET", "/v3/systems") == 401
+    assert await status_of(http, "GET", "/v3/systems", headers=later) == 200
+
+
 async def test_ten_thousand_images_and_as_many_flights_take_little(server: TapisServer) -> None:
     server.flight("big", images=10_000, size_bytes=5_500_000)
     for number in range(250):

@@ -29,7 +29,6 @@ DISCOVERY = "flightline/discovery"
 TRIES = 3
 """How often a file is tried in one attempt at the flight."""
 FIRST_PAUSE_S = 0.2
-PAUSE_AT_MOST_S = 30.0
 
 Counted = Callable[[], Awaitable[None]]
 """Hears of every finished file."""
@@ -193,11 +192,11 @@ class _Work:
 
     def _failed_to_read(self, entry: Entry, error: ReadError, queue: deque[Entry]) -> None:
         self.tries[entry.path] += 1
-        tries = self.tries[entry.path]
+        tries, longest_s = self.tries[entry.path], self.copier.rules.longest_pause_s
         pause_s = error.retry_after.total_seconds() if error.retry_after else FIRST_PAUSE_S * 2**tries
         if not error.has_changed:
-            self.copier.lane.was_too_much(min(pause_s, PAUSE_AT_MOST_S))
-        if tries < TRIES and pause_s <= PAUSE_AT_MOST_S:
+            self.copier.lane.was_too_much(min(pause_s, longest_s))
+        if tries < TRIES and pause_s <= longest_s:
             log.info("file.tried_again", path=entry.path, error=str(error), tries=tries)
             queue.append(entry)
         else:

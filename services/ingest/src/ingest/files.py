@@ -57,6 +57,8 @@ class Rules:
     file_bytes_at_most: int = 4096 * MIB
     files_at_most: int = 100_000
     unreadable_at_most: float = 0.05
+    longest_pause_s: float = 30.0
+    """If a source asks for more patience, its file waits for the next attempt at the flight."""
     belongs: FileRule = DEFAULT_RULE
     """Which files of a folder are images; the same for whoever announces the flight."""
 

@@ -161,6 +161,15 @@ class Logins:
             granted = await grant(self.api, self.client, "authorization_code", **asked)
         except GrantRefusedError as error:
             raise CodeRefusedError(str(error)) from None
+        return await self.accept(granted)
+
+    async def accept(self, granted: Granted) -> Claims:
+        """Keep the login that Tapis granted to our application.
+
+        Raises:
+            UnknownTokenError: It does not prove who it is.
+            TransientError: Not now.
+        """
         claims = await self.claims(granted.access_token)
         client_id = self.client.client_id if self.client else ""
         await self._keep(self._sealed(claims, granted, client_id))

@@ -103,7 +103,7 @@ class Revoked(BaseModel):
 )
 async def authorize(client_id: str, tapis: Tapis, redirect_after: RedirectAfter = None) -> Response:
     """Begin a login in this browser, which alone can end it within ten minutes."""
-    _check_client(tapis, client_id)
+    check_client(tapis, client_id)
     target = _checked_target(tapis, redirect_after)
     state, browser = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
     ends_at = datetime.now(UTC) + STATE_KEPT
@@ -126,7 +126,7 @@ async def authorize(client_id: str, tapis: Tapis, redirect_after: RedirectAfter 
 @router.post("/authorize/{client_id}/", summary="Tell where a browser logs in")
 async def begin_login(client_id: str, tapis: Tapis, redirect_after: RedirectAfter = None) -> LoginBegun:
     """Answer what to open in a browser: a login belongs to the browser that began it."""
-    _check_client(tapis, client_id)
+    check_client(tapis, client_id)
     target = _checked_target(tapis, redirect_after)
     query = f"?{urlencode({'redirect_after': target})}" if target else ""
     return LoginBegun(
@@ -167,7 +167,7 @@ async def callback(
 @router.post("/refresh/{client_id}/", summary="Renew your login now")
 async def refresh(client_id: str, tapis: Tapis, user: Reader) -> Refreshed:
     """Renew the login, although it may be good for a while."""
-    _check_client(tapis, client_id)
+    check_client(tapis, client_id)
     granted = await tapis.logins.refresh(_user_only(user))
     return Refreshed(expires_at=granted.expires_at)
 
@@ -195,7 +195,7 @@ async def status(tapis: Tapis, user: Reader) -> LoginStatus:
 @router.post("/revoke/{client_id}/", summary="Log out: forget the login here and at Tapis")
 async def revoke(client_id: str, request: Request, response: Response, tapis: Tapis, user: Reader) -> Revoked:
     """End the sessions, have Tapis revoke the tokens, and forget them."""
-    _check_client(tapis, client_id)
+    check_client(tapis, client_id)
     owner = _user_only(user)
     await doorkeeper(request).see_off(owner)
     _drop_cookie(response, tapis, SESSION_COOKIE, "/")
@@ -204,7 +204,12 @@ async def revoke(client_id: str, request: Request, response: Response, tapis: Ta
     return Revoked(revoked_at_tapis=is_told, message=f"{owner} is logged out. {told}")
 
 
-def _check_client(tapis: TapisAccess, client_id: str) -> None:
+def check_client(tapis: TapisAccess, client_id: str) -> None:
+    """Refuse an application that is not ours.
+
+    Raises:
+        NotFoundError: It is another one, or there is none.
+    """
     if tapis.client_id is None:
         raise NotFoundError("users cannot log in here: set FLIGHTLINE_TAPIS_CLIENT_ID and its key")
     if client_id != tapis.client_id:
