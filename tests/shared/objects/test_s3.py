@@ -87,7 +87,9 @@ async def test_a_large_object_is_copied_in_parts(objects: ObjectStore, client: A
     source, upload = {"Bucket": bucket, "Key": "in/k"}, Upload(client, {"Bucket": bucket, "Key": "in/copy"})
 
     await multipart(
-        upload, {}, lambda upload_id: copy_parts(upload, upload_id, source, len(LARGE), part_bytes=16 << 20)
+        upload,
+        {},
+        lambda upload_id: copy_parts(upload, upload_id, source, len(LARGE), {}, part_bytes=16 << 20),
     )
 
     assert await objects.read("copy") == LARGE

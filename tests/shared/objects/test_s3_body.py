@@ -106,7 +106,7 @@ async def test_a_strict_server_takes_what_is_put(
 
 
 async def test_a_strict_server_takes_a_part(server: StrictServer, client: Any) -> None:
-    body = HashedBody(memoryview(LARGE), hashlib.sha256(LARGE).hexdigest())
+    body = HashedBody([memoryview(LARGE)], hashlib.sha256(LARGE).hexdigest())
 
     await client.upload_part(Bucket="bucket", Key="k", UploadId="u", PartNumber=1, Body=body)
 
@@ -115,7 +115,7 @@ async def test_a_strict_server_takes_a_part(server: StrictServer, client: Any) -
 
 @pytest.mark.parametrize("part", [{}, {"UploadId": "u", "PartNumber": 1}], ids=["whole", "part"])
 async def test_a_wrong_hash_is_refused(client: Any, part: dict[str, Any]) -> None:
-    body = HashedBody(memoryview(LARGE), hashlib.sha256(b"else").hexdigest())
+    body = HashedBody([memoryview(LARGE)], hashlib.sha256(b"else").hexdigest())
     send = client.upload_part if part else client.put_object
 
     with pytest.raises(ClientError, match="400"):
@@ -138,7 +138,7 @@ async def test_only_large_bodies_are_announced(server: StrictServer, client: Any
 
 
 def test_a_hashed_body_is_read_like_a_file() -> None:
-    body = HashedBody(memoryview(b"0123456789"), "")
+    body = HashedBody([memoryview(b"0123456789")], "")
 
     assert [bytes(body.read(4)), bytes(body.read()), bytes(body.read(4))] == [b"0123", b"456789", b""]
     assert (body.tell(), body.seek(8), bytes(body.read()), len(body)) == (10, 8, b"89", 10)

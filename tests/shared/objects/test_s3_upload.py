@@ -9,7 +9,8 @@ from hashlib import sha256
 import pytest
 
 from shared.objects.port import ContentError
-from shared.objects.s3_upload import PIECE_BYTES, Measured, PiecedBody, parts_of
+from shared.objects.s3_body import HashedBody
+from shared.objects.s3_upload import PIECE_BYTES, Measured, parts_of
 
 PART = 4 * PIECE_BYTES
 SIZES = {
@@ -60,7 +61,7 @@ async def test_large_pieces_are_sent_as_they_came_and_small_ones_together() -> N
 
 
 async def test_a_body_in_pieces_is_read_and_sent_as_often_as_wanted() -> None:
-    body = PiecedBody([memoryview(b"0123"), memoryview(b"45678"), memoryview(b"9")], "")
+    body = HashedBody([memoryview(b"0123"), memoryview(b"45678"), memoryview(b"9")], "")
     first, rest = bytes(body.read(5)), bytes(body.read())
     body.seek(0)
 

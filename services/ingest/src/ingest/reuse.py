@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ingest.domain.transfers import (
     UNLUCKY,
@@ -100,10 +100,10 @@ class Reuse:
         if known.key is None or known.sha256 is None or known.key == key:
             return None
         try:
-            stored = await self.objects.copy(known.key, key)
+            stored = await self.objects.copy(known.key, key, sha256=known.sha256)
         except PermanentError:  # swept, or damaged since: then it is read
             return None
-        if stored.size_bytes == known.size_bytes and stored.sha256 in (None, known.sha256):
-            return replace(stored, sha256=known.sha256)
+        if stored.size_bytes == known.size_bytes:
+            return stored
         await self.objects.delete(key)
         return None

@@ -340,7 +340,7 @@ class S3Objects:
             await multipart(
                 upload,
                 describing(about),
-                lambda upload_id: copy_parts(upload, upload_id, source, about.size_bytes),
+                lambda upload_id: copy_parts(upload, upload_id, source, about.size_bytes, conditions),
             )
 
     async def _same_or_refused(self, key: str, sha256: str) -> StoredObject:

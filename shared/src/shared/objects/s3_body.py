@@ -8,7 +8,7 @@ as ever; a server that keeps S3's protocol refuses a body that does not have it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
@@ -23,25 +23,36 @@ _SIGNATURE = "s3v4-hashed-body"
 
 
 class HashedBody:
-    """Bytes and their SHA-256; botocore takes it for a file, aiohttp for a stream, neither copies it."""
+    """Content in pieces, and its SHA-256; botocore takes it for a file, aiohttp for a stream."""
 
-    def __init__(self, content: memoryview, sha256: str) -> None:
+    def __init__(self, pieces: Sequence[memoryview], sha256: str) -> None:
         self.sha256 = sha256
-        self._content = content
+        self._pieces = pieces
+        self._size_bytes = sum(map(len, pieces))
+        self._joined: memoryview | None = None
         self._position = 0
 
     def __len__(self) -> int:
-        return len(self._content)
+        return self._size_bytes
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
-        for start in range(0, len(self._content), SENT_AT_ONCE_BYTES):
-            yield self._content[start : start + SENT_AT_ONCE_BYTES]
-            await asyncio.sleep(0)  # a fast server never makes us wait, and others want the loop as well
+        sent_bytes = 0
+        for piece in self._pieces:
+            for start in range(0, len(piece), SENT_AT_ONCE_BYTES):
+                part = piece[start : start + SENT_AT_ONCE_BYTES]
+                yield part
+                sent_bytes += len(part)
+                if sent_bytes >= SENT_AT_ONCE_BYTES:
+                    sent_bytes = 0
+                    # a fast server never makes us wait, and others want the loop as well
+                    await asyncio.sleep(0)
 
     def read(self, size: int = -1) -> memoryview:
-        """Return the next ``size`` bytes, or all that are left."""
+        """Return the next ``size`` bytes, or all that are left; only this puts the pieces together."""
+        if self._joined is None:
+            self._joined = self._pieces[0] if len(self._pieces) == 1 else memoryview(b"".join(self._pieces))
         start, end = self._position, None if size < 0 else self._position + size
-        part = self._content[start:end]
+        part = self._joined[start:end]
         self._position += len(part)
         return part
 
@@ -58,7 +69,8 @@ class HashedBody:
 class _HashedBodyAuth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
     @override
     def payload(self, request: Any) -> str:
-        return request.body.sha256 if isinstance(request.body, HashedBody) else super().payload(request)
+        # Not ``request.body``, which prepares the whole request each time that it is asked for.
+        return request.data.sha256 if isinstance(request.data, HashedBody) else super().payload(request)
 
 
 AUTH_TYPE_MAPS[_SIGNATURE] = _HashedBodyAuth  # changes nothing for clients that do not choose it
@@ -76,5 +88,5 @@ def _signature(signature_version: object, **_: object) -> str | None:
 
 
 def _do_not_announce(request: Any, **_: object) -> None:
-    if isinstance(request.body, HashedBody) and len(request.body) <= UNANNOUNCED_BYTES:
+    if isinstance(request.data, HashedBody) and len(request.data) <= UNANNOUNCED_BYTES:
         del request.headers["Expect"]

@@ -49,7 +49,7 @@ class S3Parts:
                 **self.target(key),
                 UploadId=upload,
                 PartNumber=number,
-                Body=HashedBody(memoryview(content), sha256),
+                Body=HashedBody([memoryview(content)], sha256),
             )
         return Part(number, len(content), sha256, str(answer["ETag"]))
 

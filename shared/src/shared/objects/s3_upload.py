@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from typing_extensions import override
-
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.objects.disk import errors_translated
 from shared.objects.port import ContentError
-from shared.objects.s3_body import SENT_AT_ONCE_BYTES, HashedBody
+from shared.objects.s3_body import HashedBody
 from shared.objects.s3_errors import s3_errors
 
 PART_BYTES = 16 << 20
@@ -41,39 +39,6 @@ class Upload:
     client: Any
     target: dict[str, str]
     """Bucket and key, as S3 calls take them."""
-
-
-class PiecedBody(HashedBody):
-    """Such a body in several pieces."""
-
-    def __init__(self, pieces: Pieces, sha256: str) -> None:
-        super().__init__(memoryview(b""), sha256)
-        self._pieces = pieces
-        self._size_bytes = sum(map(len, pieces))
-
-    @override
-    def __len__(self) -> int:
-        return self._size_bytes
-
-    @override
-    async def __aiter__(self) -> AsyncIterator[memoryview]:
-        sent_bytes = 0
-        for piece in self._pieces:
-            for start in range(0, len(piece), SENT_AT_ONCE_BYTES):
-                part = piece[start : start + SENT_AT_ONCE_BYTES]
-                yield part
-                sent_bytes += len(part)
-                if sent_bytes >= SENT_AT_ONCE_BYTES:
-                    sent_bytes = 0
-                    await asyncio.sleep(
-                        0
-                    )  # a fast server never makes us wait, and others want the loop as well
-
-    @override
-    def read(self, size: int = -1) -> memoryview:
-        """Return the next ``size`` bytes, or all that are left; only this puts the pieces together."""
-        self._content = self._content or memoryview(b"".join(self._pieces))
-        return super().read(size)
 
 
 class Measured:
@@ -105,7 +70,7 @@ class Measured:
             self.size_bytes += size_bytes
             if self._promised_bytes is not None and self.size_bytes > self._promised_bytes:
                 raise ContentError(f"more than the promised {self._promised_bytes} bytes arrived")
-            yield HashedBody(part[0], sha256) if len(part) == 1 else PiecedBody(part, sha256)
+            yield HashedBody(part, sha256)
 
     def _hashed(self, part: Pieces) -> str:
         """Hash ``part`` along with what passed before, and return its own hash."""
@@ -233,7 +198,12 @@ async def send_parts(upload: Upload, upload_id: str, parts: AsyncIterator[Hashed
 
 
 async def copy_parts(
-    upload: Upload, upload_id: str, source: dict[str, str], size_bytes: int, part_bytes: int = 512 << 20
+    upload: Upload,
+    upload_id: str,
+    source: dict[str, str],
+    size_bytes: int,
+    conditions: Mapping[str, str],
+    part_bytes: int = 512 << 20,
 ) -> Completing:
     """Let the server copy ``source`` in parts, a few at a time, and return what completes the upload."""
     step = max(part_bytes, -(-size_bytes // PARTS_AT_MOST))
@@ -247,6 +217,7 @@ async def copy_parts(
                 PartNumber=start // step + 1,
                 CopySource=source,
                 CopySourceRange=f"bytes={start}-{min(start + step, size_bytes) - 1}",
+                **conditions,
             )
         return str(answer["CopyPartResult"]["ETag"])
 
