@@ -27,7 +27,6 @@ from shared.settings import PlatformSettings
 from shared.sources import LoginNeededError
 from shared.state import Collection
 from shared.state.owner import process_owner
-from shared.tapis.client import TapisClient, open_tapis
 from tests.discovery.tapis import CLIENT_ID, OWNER, tenant
 from tests.support.tapis import USER, TapisServer
 
@@ -68,11 +67,6 @@ async def replicas(tmp_path: Path) -> AsyncIterator[Replicas]:
         settings = Settings(public_url=url)
         opened = [await stack.enter_async_context(opened_logins(settings, on)) for _ in range(4)]
         logins = [one for one in opened if one]
-        client: TapisClient = await stack.enter_async_context(
-            open_tapis(server.url, "tacc", lambda _: logins[0])
-        )
-        for one in logins:
-            one.trust(client.public_key)
         held = Replicas(server, on, logins)
         await held.log_in()
         yield held

@@ -30,7 +30,8 @@ def test_several_tokens_see_their_own_unless_they_are_admins() -> None:
         ("a=", [], "expected"),
         ("=1", [], "expected"),
         ("a=1,b=2", ["c"], "no token for c"),
-        ("user:ann=1", [], "do not begin with user:"),
+        ("user:ann=1", [], "neither with user:"),
+        ("tapis:ann@tacc=1", [], "nor with tapis:"),
     ],
 )
 def test_tokens_that_cannot_be_told_apart_are_refused(text: str, admins: list[str], said: str) -> None:

@@ -168,8 +168,3 @@ async def test_no_more_requests_are_under_way_than_a_system_takes(server: TapisS
         sizes = [len(await one) for one in asyncio.as_completed([read(source, path) for path in paths[:24]])]
 
     assert sizes == [1000] * 24
-
-
-async def test_the_tenants_key_is_known(server: TapisServer) -> None:
-    async with client_of(server) as client:
-        assert await client.public_key() == server.tapis.issuer.public_key

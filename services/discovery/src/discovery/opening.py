@@ -80,7 +80,6 @@ async def opened_tapis(
     if logins is None:
         return None
     client = await finder.sources.tapis()
-    logins.trust(client.public_key)
     url = public_url(settings, on.settings)
     return TapisAccess(
         logins,

@@ -91,6 +91,13 @@ class Settings(ServiceSettings, ArgoSettings):
     login_lifetime: Annotated[
         Duration, Field(gt=timedelta(), description="How long a token counts that a login gave.")
     ] = timedelta(days=30)
+    tapis_tokens: Annotated[
+        bool,
+        Field(
+            description="Whether access tokens of `FLIGHTLINE_TAPIS_TENANT` count as tokens; each"
+            " user sees their own tasks. Tokens are wanted then."
+        ),
+    ] = False
     public_url: Annotated[
         AnyHttpUrl | None,
         Field(description="Where clients reach this API; none: wherever the request was sent to."),
@@ -199,7 +206,7 @@ class Settings(ServiceSettings, ArgoSettings):
         """Return whose requests are answered."""
         given = self.tokens or self.token
         text = given.get_secret_value() if given else ""
-        return Keyring.parse(text, self.admins, login=self.login)
+        return Keyring.parse(text, self.admins, login=self.login or self.tapis_tokens)
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Self:
@@ -212,7 +219,7 @@ class Settings(ServiceSettings, ArgoSettings):
     @property
     @override
     def is_guarded(self) -> bool:
-        return bool(self.tokens or self.token or self.login)
+        return bool(self.tokens or self.token or self.login or self.tapis_tokens)
 
     @field_validator("webhook", mode="after")
     @classmethod

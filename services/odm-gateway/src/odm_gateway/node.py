@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from odm_gateway.adapters.accounts import Accounts
 from odm_gateway.adapters.console_log import ConsoleLog
@@ -20,6 +21,9 @@ from odm_gateway.wire.listing import Listing
 from shared.errors import InvalidInputError
 from shared.objects.port import ObjectStore
 from shared.state import Collection
+
+if TYPE_CHECKING:
+    from odm_gateway.adapters.tapis_callers import TapisCallers
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Node:
     look_for_work: Callable[[], None]
     accounts: Accounts | None = None
     """Who can log in; None: nobody."""
+    tapis: TapisCallers | None = None
+    """Users of Tapis; None: their tokens count for nothing."""
     public_url: str | None = None
     """Where clients reach us; None: wherever they sent their request."""
     cleanup: timedelta | None = None
@@ -60,7 +66,9 @@ class Node:
             return await self._running_task(key, token)
         caller = self.keyring.caller(token)
         if caller is None and self.accounts:
-            return await self.accounts.caller(token)
+            caller = await self.accounts.caller(token)
+        if caller is None and self.tapis:
+            caller = await self.tapis.caller(token)
         return caller
 
     async def _running_task(self, key: str, token: str) -> Caller | None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.resources import files
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from odm_gateway.adapters.accounts import LOGINS, USERS, Accounts
 from odm_gateway.adapters.console_log import CONSOLE, ConsoleChunk, ConsoleLog
@@ -31,6 +34,7 @@ from odm_gateway.retention import Retention
 from odm_gateway.upload_tidying import UploadTidying
 from odm_gateway.wire.host import HostFacts
 from odm_gateway.wire.listing import Listing
+from shared.errors import InvalidInputError
 from shared.events import ImagesStaged, TaskCompleted
 from shared.messaging.bus import Bus
 from shared.messaging.port import Subscription
@@ -40,6 +44,9 @@ from shared.service import Resources, Service, State
 from shared.state import Collection
 from shared.state.owner import process_owner
 from shared.webhooks import open_webhooks
+
+if TYPE_CHECKING:
+    from odm_gateway.adapters.tapis_callers import TapisCallers
 
 SERVICE = "odm-gateway"
 SUBSCRIPTIONS = (Subscription(SERVICE, ImagesStaged.type), Subscription(SERVICE, TaskCompleted.type))
@@ -72,6 +79,7 @@ def resources(
                 connections=CONNECTIONS_AT_MOST,
             ) as webhooks,
             opened_engine(settings, on, service, spare or SpareWorker()) as engine,
+            _tapis_callers(settings, on) as tapis,
         ):
             relay = OutboxRelay(on.transport, on.store, [TASKS.name])
             tasks = Collection(on.store, TASKS, Task, wake=relay.wake)
@@ -101,7 +109,8 @@ def resources(
             service.background("tasks", loop.run)
             service.background("tidy", loop.tidy)
             async with messaging(service, bus, consumer, relay):
-                yield {"node": _node(settings, on, table, loop, uploads)}
+                node = _node(settings, on, table, loop, uploads)
+                yield {"node": replace(node, tapis=tapis)}
 
     return opened
 
@@ -163,6 +172,27 @@ def _node(settings: Settings, on: Platform, table: OptionTable, loop: TaskLoop, 
         max_open_tasks=settings.max_open_tasks,
         redirects=settings.downloads is Downloads.REDIRECT,
     )
+
+
+@asynccontextmanager
+async def _tapis_callers(settings: Settings, on: Platform) -> AsyncIterator[TapisCallers | None]:
+    if not settings.tapis_tokens:
+        yield None
+        return
+    url, tenant = on.settings.tapis_url, on.settings.tapis_tenant
+    if url is None or tenant is None:
+        raise InvalidInputError(
+            "ODM_GATEWAY_TAPIS_TOKENS needs FLIGHTLINE_TAPIS_URL and FLIGHTLINE_TAPIS_TENANT",
+            field="tapis_tokens",
+        )
+    if find_spec("tapipy") is None:
+        raise InvalidInputError(
+            "What talks to Tapis is not installed: install odm-gateway[tapis]", field="tapis_tokens"
+        )
+    from odm_gateway.adapters.tapis_callers import open_tapis_callers  # noqa: PLC0415 - heavy, and an extra
+
+    async with open_tapis_callers(url, tenant) as callers:
+        yield callers
 
 
 def _accounts(settings: Settings, on: Platform) -> Accounts | None:

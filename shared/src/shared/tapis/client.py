@@ -15,7 +15,7 @@ from urllib.parse import quote
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 from yarl import URL
 
-from shared.errors import InvalidInputError, NotFoundError, TransientError
+from shared.errors import InvalidInputError, NotFoundError
 from shared.sources.pace import Pace
 from shared.sources.port import LoginNeededError
 from shared.tapis.api import CONNECT_WITHIN_S, TOKEN_HEADER, TapisApi
@@ -62,7 +62,6 @@ class TapisClient:
         self._login_url = login_url or f"{api.base_url}/v3/oauth2/authorize"
         self._throttles = Throttles()
         self._systems: OrderedDict[tuple[str, str], tuple[float, TapisSystem]] = OrderedDict()
-        self._public_key: str | None = None
 
     @property
     def tenant(self) -> str:
@@ -72,21 +71,6 @@ class TapisClient:
     def answered_s(self, system_id: str) -> float:
         """Return when a system last answered anything, by ``time.monotonic``."""
         return self._throttles.of(system_id).answered_s
-
-    async def public_key(self, *, again: bool = False) -> str:
-        """Return the key that the tenant's tokens are signed with, as PEM; ``again``: ask for it anew."""
-        if self._public_key is None or again:
-            where = f"tenant {self.tenant}"
-
-            async def once() -> Any:
-                return await self._api.call("tenants", "get_tenant", tenant_id=quote(self.tenant, safe=""))
-
-            tenant = await persistently(self._patience, self._throttles.of(""), where, once)
-            key = getattr(tenant, "public_key", None)
-            if not isinstance(key, str):
-                raise TransientError(f"{where}: Tapis tells no public key")
-            self._public_key = key
-        return self._public_key
 
     async def systems(self, owner: str, pattern: str = "*") -> list[TapisSystem]:
         """Return the systems that ``owner`` may see, shared ones as well, whose id fits ``pattern``."""

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 from weakref import WeakValueDictionary
 
 import structlog
@@ -18,9 +17,10 @@ from shared.sources import LoginNeededError
 from shared.state import AlreadyExistsError, Change, Collection, Document, LeaseLostError
 from shared.state.owner import is_gone, process_owner
 from shared.tapis.api import TapisApi
-from shared.tapis.claims import Claims, OtherKeyError, TokenRefusedError, verify
+from shared.tapis.claims import Claims, TokenRefusedError
 from shared.tapis.faults import TapisFault
 from shared.tapis.grants import Granted, GrantRefusedError, OAuthClient, grant
+from shared.tapis.verifying import Verifier
 
 log = structlog.get_logger()
 
@@ -30,15 +30,6 @@ LOOK_EVERY_S = 0.1
 GIVE_UP_S = 100.0
 KEPT_AFTER_END = timedelta(days=7)
 """For so long after its end a login is known well enough to say that it is over."""
-KEY_AGAIN_S = 60.0
-"""Whoever shows forged tokens has Tapis asked for its key no more often than this."""
-
-
-class PublicKey(Protocol):
-    """Tells the key that the tenant signs with, as it is known or asked for anew."""
-
-    async def __call__(self, *, again: bool = False) -> str:
-        """Return it as PEM."""
 
 
 class Logins:
@@ -68,13 +59,7 @@ class Logins:
         self._sealer = sealer
         self._me = f"{process_owner()}/{secrets.token_hex(4)}"
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._public_key: PublicKey | None = None
-        self._key_lock = asyncio.Lock()
-        self._key_asked_s = float("-inf")
-
-    def trust(self, public_key: PublicKey) -> None:
-        """Say where the tenant's public key comes from."""
-        self._public_key = public_key
+        self._verifier = Verifier(api)
 
     async def claims(self, token: str) -> Claims:
         """Return whom an access token is for.
@@ -83,29 +68,10 @@ class Logins:
             UnknownTokenError: It is none of this tenant's, or not any more.
             TransientError: The tenant's key cannot be had now.
         """
-        if token.count(".") != 2:  # noqa: PLR2004 - of the three parts of a JWT
-            raise UnknownTokenError("this is no Tapis token")
         try:
-            try:
-                return await self._verified(token)
-            except OtherKeyError:
-                await self._ask_for_key()
-                return await self._verified(token)
+            return await self._verifier.claims(token)
         except TokenRefusedError as error:
             raise UnknownTokenError(str(error)) from None
-
-    async def _verified(self, token: str) -> Claims:
-        assert self._public_key is not None
-        return verify(token, await self._public_key(), self.api.tenant, self.api.base_url)
-
-    async def _ask_for_key(self) -> None:
-        """Learn the key of a tenant that has changed it, unless that was tried just now."""
-        assert self._public_key is not None
-        clock = asyncio.get_running_loop().time
-        async with self._key_lock:
-            if clock() - self._key_asked_s >= KEY_AGAIN_S:
-                self._key_asked_s = clock()
-                await self._public_key(again=True)
 
     async def token(self, owner: str) -> str:
         """Return an access token that is good for a while."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 DEFAULT_NAME = "default"
 USER = "user:"
 """Begins the tenants of those who log in; no token's name does."""
+TAPIS = "tapis:"
+"""Begins the tenants of users of Tapis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class Keyring:
             raise ValueError("expected NAME=TOKEN,… with a name of its own for each token")
         if len(set(tokens)) < len(tokens):
             raise ValueError("expected tokens that differ")
-        if any(name.startswith(USER) for name in names):
-            raise ValueError(f"expected names that do not begin with {USER}")
+        if any(name.startswith((USER, TAPIS)) for name in names):
+            raise ValueError(f"expected names that begin neither with {USER} nor with {TAPIS}")
         if missing := set(admins) - set(names):
             raise ValueError(f"there is no token for {', '.join(sorted(missing))}")
         seeing = set(names) if len(pairs) == 1 else set(admins)
