@@ -30,10 +30,8 @@ from discovery.domain.notifications import (
 from shared.errors import PermanentError, TransientError
 from shared.events import Event, FlightFound, ImagesStaged, TaskCompleted
 from shared.messaging.port import DEFAULT_LADDER
-from shared.state import AlreadyExistsError, Change, Collection, Document, LeaseLostError, Order
-from shared.state.owner import process_owner
-from shared.state.port import Between
-from shared.state.work import WorkQueue
+from shared.state import AlreadyExistsError, Change, Collection, Document, LeaseLostError
+from shared.state.work import WorkQueue, due_queue
 from shared.webhooks import WebhookSender
 
 if TYPE_CHECKING:
@@ -137,19 +135,7 @@ class Messenger:
 
     def queue(self, *, at_once: int = AT_ONCE, lease: timedelta = LEASE) -> WorkQueue[Notice]:
         """Return the queue of notices that are due."""
-
-        async def due() -> list[dict[str, Between]]:
-            return [{"due_s": Between(high=time.time())}]
-
-        return WorkQueue(
-            self.notices,
-            waiting=due,
-            order=Order("due_s"),
-            owner=process_owner(),
-            lease=lease,
-            at_once=at_once,
-            left_behind={"due_s": Between(high=NEVER_S)},
-        )
+        return due_queue(self.notices, at_once=at_once, lease=lease)
 
 
 def operators_wishes(email: str | None, webhook: str | None) -> Wishes:

@@ -26,10 +26,8 @@ from discovery.domain.preferences import (
 from discovery.tapis_flights import Created, Discovered, TapisFlights
 from shared.errors import PermanentError, TransientError
 from shared.sources import LoginNeededError
-from shared.state import Change, Collection, Document, Order
-from shared.state.owner import process_owner
-from shared.state.port import Between
-from shared.state.work import WorkQueue
+from shared.state import Change, Collection, Document
+from shared.state.work import WorkQueue, due_queue
 
 log = structlog.get_logger()
 
@@ -140,19 +138,7 @@ class Discoverer:
 
     def queue(self, *, at_once: int = AT_ONCE, lease: timedelta = LEASE) -> WorkQueue[Plan]:
         """Return the queue of discoveries that are due."""
-
-        async def due() -> list[dict[str, Between]]:
-            return [{"due_s": Between(high=time.time())}]
-
-        return WorkQueue(
-            self.plans,
-            waiting=due,
-            order=Order("due_s"),
-            owner=process_owner(),
-            lease=lease,
-            at_once=at_once,
-            left_behind={"due_s": Between(high=NEVER_S)},
-        )
+        return due_queue(self.plans, at_once=at_once, lease=lease)
 
 
 async def automatic(tapis: TapisFlights, plan: Plan) -> tuple[Discovered, Created]:

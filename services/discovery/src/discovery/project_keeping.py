@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,10 +25,8 @@ from discovery.domain.projects import (
 from discovery.project_deliveries import Deliveries
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.messaging.port import DEFAULT_LADDER
-from shared.state import Change, Collection, Document, Order
-from shared.state.owner import process_owner
-from shared.state.port import Between
-from shared.state.work import WorkQueue
+from shared.state import Change, Collection, Document
+from shared.state.work import WorkQueue, due_queue
 
 log = structlog.get_logger()
 
@@ -119,19 +116,7 @@ class Keeper:
 
     def queue(self, *, at_once: int = AT_ONCE, lease: timedelta = LEASE) -> WorkQueue[Project]:
         """Return the queue of projects that are due."""
-
-        async def due() -> list[dict[str, Between]]:
-            return [{"due_s": Between(high=time.time())}]
-
-        return WorkQueue(
-            self.projects,
-            waiting=due,
-            order=Order("due_s"),
-            owner=process_owner(),
-            lease=lease,
-            at_once=at_once,
-            left_behind={"due_s": Between(low=0.0)},
-        )
+        return due_queue(self.projects, at_once=at_once, lease=lease)
 
 
 @dataclass(frozen=True, slots=True)

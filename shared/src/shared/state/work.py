@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from pydantic import BaseModel
 from shared.errors import PermanentError, TransientError
 from shared.state.documents import Collection, Document, LeaseLostError
 from shared.state.lease import hold
-from shared.state.owner import release_gone
-from shared.state.port import Order, Where
+from shared.state.owner import process_owner, release_gone
+from shared.state.port import Between, Order, Where
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -113,3 +114,20 @@ class WorkQueue(Generic[M]):
             await release_gone(self.collection, self.left_behind)
         except (PermanentError, TransientError) as error:  # then their leases lapse by themselves
             log.warning("takeover.delayed", error=str(error))
+
+
+def due_queue(collection: Collection[M], *, at_once: int, lease: timedelta) -> WorkQueue[M]:
+    """Return the queue of documents whose time has come, which they name as ``due_s``; longest due first."""
+
+    async def due() -> Sequence[Where]:
+        return [{"due_s": Between(high=time.time())}]
+
+    return WorkQueue(
+        collection,
+        waiting=due,
+        order=Order("due_s"),
+        owner=process_owner(),
+        lease=lease,
+        at_once=at_once,
+        left_behind={"due_s": Between(low=0.0)},
+    )
