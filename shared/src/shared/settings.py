@@ -150,8 +150,8 @@ class BackendSettings(_Settings):
     )
     token: SecretStr | None = Field(
         default=None,
-        description="Bearer token that requests must carry, at ingest all, elsewhere those that write; for services"
-        " without their own.",
+        description="Bearer token that requests must carry, at ingest all, else those that write; for"
+        " services without their own.",
     )
 
     @property
@@ -208,7 +208,7 @@ class ServiceSettings(_Settings):
     port: Port = Field(description="TCP port to listen on; 0: any that is free.")
     token: SecretStr | None = Field(
         default=None,
-        description="Bearer token that requests must carry, at ingest all, elsewhere those that write. Without it,"
+        description="Bearer token that requests must carry, at ingest all, else those that write. Without it,"
         " `FLIGHTLINE_TOKEN` counts.",
     )
     shutdown_grace: Duration = Field(
