@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -40,6 +41,14 @@ def _is_worker(child: psutil.Process) -> bool:
         return any("scripted_worker" in argument for argument in child.cmdline())
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return False
+
+
+def one_appears() -> bool:
+    """Wait for a worker without letting anything else run: for a moment it has no command line yet."""
+    deadline = time.monotonic() + 10
+    while not children() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return len(children()) == 1
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -103,7 +112,7 @@ async def test_a_spare_ends_with_a_keeper_that_is_stopped_while_it_starts() -> N
     spare = SpareWorker(scripted_command("finish"))
     keeping = asyncio.create_task(spare.keep())
     await asyncio.sleep(0)
-    assert len(children()) == 1
+    assert one_appears()
     keeping.cancel()
     await asyncio.wait([keeping])
     assert children() == []
