@@ -36,6 +36,7 @@ from pydantic import SecretStr
 from tests.support.listening import TELLING, heard
 from tests.support.processes import free_port, running
 
+from bench.used import MB, peak_bytes
 from ingest.config import Settings
 from ingest.main import create_app
 from ingest.resources import SUBSCRIPTIONS
@@ -47,7 +48,6 @@ from shared.service.serving import new_event_loop
 from shared.settings import PlatformSettings
 from shared.sources import flight_id, open_sources, read_flight
 
-MB = 1_000_000
 GB = 1_000_000_000
 AT_ONCE = 8
 KEYS = {"s3_access_key": "x", "s3_secret_key": SecretStr("y"), "s3_region": "us-east-1"}
@@ -182,18 +182,6 @@ class Run:
         """Stop the clocks."""
         self.ended_s, self.ended_cpu_s = time.perf_counter(), time.process_time()
         return self
-
-
-def peak_bytes(pid: int) -> int:
-    """Return the most memory that a process had since it runs its program; 0: it is gone.
-
-    The figure of ``getrusage`` begins with that of whoever started it.
-    """
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 async def raw(place: Place) -> Run:

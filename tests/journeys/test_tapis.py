@@ -22,6 +22,7 @@ from rasterio.io import MemoryFile
 
 from tests.journeys.test_up import QUIET
 from tests.support.columns import Column
+from tests.support.debian import ensure_installed
 from tests.support.processes import free_port
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -152,8 +153,7 @@ def mapped_share(picture: bytes) -> float:
 def test_the_five_minutes_of_the_readme_end_in_an_orthophoto_and_a_project(
     tmp_path: Path, ports: Ports
 ) -> None:
-    if not shutil.which("curl"):
-        pytest.skip("there is no curl here, which the README's commands call")
+    ensure_installed("curl", "curl")
     blocks, states = chapter()
     simulate, services, token, discover, projects = map(ports.instead, blocks)
     simulate = f"{simulate.strip()} --port {ports.tapis} --callback-url {ports.callback_url} > simulator.log"

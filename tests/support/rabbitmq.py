@@ -20,6 +20,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.debian import ensure_installed
+
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 CTL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
 PACKAGE = "rabbitmq-server"
@@ -161,7 +163,7 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
     Raises:
         RuntimeError: It is not installed and cannot be installed here.
     """
-    _ensure_installed()
+    ensure_installed(str(SERVER), PACKAGE)
     folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
     (folder / "enabled_plugins").write_text("[].")
     port, distribution_port, name_server_port = _quiet_ports(3)
@@ -187,18 +189,6 @@ def session_rabbitmq(config: pytest.Config) -> RabbitMQ:
         config.stash[_SHARED] = stack.enter_context(running_rabbitmq())
         config.add_cleanup(stack.close)
     return config.stash[_SHARED]
-
-
-def _ensure_installed() -> None:
-    if SERVER.exists():
-        return
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise RuntimeError(
-            f"there is no RabbitMQ at {SERVER}: install Debian's {PACKAGE}, or run this as root on Debian"
-        )
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", PACKAGE]):
-        subprocess.run(["apt-get", *command], env=environment, check=True, capture_output=True, timeout=600)
 
 
 def _quiet_ports(count: int) -> list[int]:

@@ -263,8 +263,7 @@ class Logins:
         return fields
 
     async def _keep(self, login: Login) -> None:
-        ends_at = max(login.access_expires_at, login.refresh_expires_at or login.access_expires_at)
-        change = Change(login, expires_at=ends_at + KEPT_AFTER_END)
+        change = Change(login, expires_at=login.ends_at + KEPT_AFTER_END)
         try:
             await self._logins.insert(digest(login.owner), login, expires_at=change.expires_at)
         except AlreadyExistsError:
@@ -274,8 +273,7 @@ class Logins:
         def changed(login: Login) -> Change[Login]:
             is_same = login.logged_in_at == known.logged_in_at  # else the user logged in anew meanwhile
             after = login.model_copy(update=fields if is_same else {})
-            ends_at = max(after.access_expires_at, after.refresh_expires_at or after.access_expires_at)
-            return Change(after, release=True, expires_at=ends_at + KEPT_AFTER_END)
+            return Change(after, release=True, expires_at=after.ends_at + KEPT_AFTER_END)
 
         with suppress(LeaseLostError, NotFoundError):  # it took too long, or the user logged out meanwhile
             await self._logins.update(digest(known.owner), changed, owner=self._me)

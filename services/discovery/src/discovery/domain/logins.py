@@ -50,6 +50,11 @@ class Login(Frozen):
     logged_in_at: AwareDatetime
     renewed_at: AwareDatetime
 
+    @property
+    def ends_at(self) -> datetime:
+        """Return when nothing of it can be used any more."""
+        return max(self.access_expires_at, self.refresh_expires_at or self.access_expires_at)
+
     def is_good(self, now: datetime, *, ahead: timedelta = timedelta()) -> bool:
         """Return whether the access token can be used for so long."""
         return self.state is LoginState.ACTIVE and now + ahead < self.access_expires_at
