@@ -1,0 +1,1 @@
+"""Scales images on WebDAV, in the object store and by hand, and loses none."""
