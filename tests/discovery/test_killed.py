@@ -241,7 +241,7 @@ def servers(request: pytest.FixtureRequest, mongo_url: str) -> dict[str, str]:
 
 @pytest.mark.timeout(300)
 async def test_no_flight_is_lost_or_told_twice_by_two_replicas(tmp_path: Path) -> None:
-    await under_fire(tmp_path, KILLS or 8, 2)
+    await under_fire(tmp_path, KILLS or 4, 2)
 
 
 @pytest.mark.long

@@ -55,7 +55,7 @@ async def killed_after(server: RunningServer, seconds: float, work: asyncio.Task
     return await work
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))])
 async def test_an_upload_goes_on_after_its_gateway_was_killed(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
     gateway = GatewayServer(tmp_path / "home")
@@ -76,7 +76,7 @@ async def test_an_upload_goes_on_after_its_gateway_was_killed(tmp_path: Path, se
     assert set(stored_files(tmp_path / "home")) == set(FILES.values())
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))])
 async def test_a_request_that_is_killed_leaves_no_task(tmp_path: Path, seed: int) -> None:
     gateway = GatewayServer(tmp_path / "home", {"ODM_GATEWAY_CLEANUP_UPLOADS": "PT1S"})
     files = [("images", (name, content)) for name, content in FILES.items()]
@@ -97,7 +97,7 @@ async def test_a_request_that_is_killed_leaves_no_task(tmp_path: Path, seed: int
         assert (await server.http.get("/task/list")).json() == []
 
 
-@pytest.mark.parametrize("at", [0.3, 0.8])
+@pytest.mark.parametrize("at", [0.3, pytest.param(0.8, marks=pytest.mark.long)])
 async def test_the_intake_of_an_archive_goes_on_after_its_gateway_was_killed(
     tmp_path: Path, at: float
 ) -> None:
