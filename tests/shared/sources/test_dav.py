@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.dav.listing import itself_and_within
+from shared.dav.multistatus import parsed
 from shared.errors import InvalidInputError, PermanentError, TransientError
 from shared.settings import PlatformSettings
 from shared.sources import Entry, Source, SourceChangedError, open_sources
-from shared.sources.dav_answer import resources
 from tests.shared.sources.places import content, entry_of, settings
 from tests.support.dav import dav_server
 
@@ -128,9 +129,8 @@ async def test_what_cannot_be_read_is_told_and_spoils_nothing() -> None:
 
 def test_a_checksum_that_the_server_knows_is_taken_over() -> None:
     props = f"{IMAGE}<oc:checksums><oc:checksum>SHA1:00 SHA256:{SHA256} MD5:11</oc:checksum></oc:checksums>"
-    _, (image,) = resources(
-        multi(response("/flights/", FOLDER), response("/flights/a.jpg", props)), "/flights", "x"
-    )
+    answer = parsed(multi(response("/flights/", FOLDER), response("/flights/a.jpg", props)), "x")
+    _, (image,) = itself_and_within(answer, "/flights", "x")
 
     assert image.sha256 == SHA256
 

@@ -10,8 +10,10 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from shared.dav.listing import itself_and_within
+from shared.dav.multistatus import Answered, parsed
+from shared.dav.questions import FILES
 from shared.errors import InvalidInputError
-from shared.sources.dav_answer import PROPFIND, Resource, resources
 from shared.sources.http import Http, listed_file
 from shared.sources.http_answers import shown
 from shared.sources.names import confined, has_control_characters
@@ -23,6 +25,7 @@ from shared.sources.port import (
     Skipped,
     check_offset,
 )
+from shared.streams import Chunk
 
 _XML = {"Depth": "1", "Content-Type": "application/xml; charset=utf-8", "Accept-Encoding": "identity"}
 _MULTI_STATUS = 207
@@ -74,7 +77,7 @@ class DavSource(Elsewhere):
         )
 
     @asynccontextmanager
-    async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Read a file if it still has its ETag; where no ETag can tell, it is looked at again at the end."""
         check_offset(self, entry, offset_bytes)
         url = self._url(entry.path)
@@ -86,11 +89,11 @@ class DavSource(Elsewhere):
         async with listed_file(self.http, url, entry, offset_bytes, is_same=is_same) as chunks:
             yield chunks
 
-    async def _resources(self, url: URL, path: str, depth: int) -> tuple[Resource, list[Resource]]:
+    async def _resources(self, url: URL, path: str, depth: int) -> tuple[Answered, list[Answered]]:
         document = await self.http.document(
-            "PROPFIND", url, _MULTI_STATUS, headers={**_XML, "Depth": str(depth)}, data=PROPFIND
+            "PROPFIND", url, _MULTI_STATUS, headers={**_XML, "Depth": str(depth)}, data=FILES
         )
-        return resources(document.body, self._whole(path), shown(url))
+        return itself_and_within(parsed(document.body, shown(url)), self._whole(path), shown(url))
 
     def _whole(self, path: str) -> str:
         return f"{self.root}/{confined(path)}".strip("/")
@@ -102,11 +105,11 @@ class DavSource(Elsewhere):
         return URL(f"{scheme}://{self.host}/{place}{slash}", encoded=True)
 
 
-def _entry(path: str, resource: Resource) -> Entry:
+def _entry(path: str, resource: Answered) -> Entry:
     return Entry(path, resource.size_bytes or 0, resource.token, resource.sha256)
 
 
-def _why_not(resource: Resource) -> str:
+def _why_not(resource: Answered) -> str:
     """Return why something cannot be read as a file."""
     if resource.is_folder:
         return "a folder"

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http import HTTPStatus
+from typing import TypeVar
 
 from aiohttp import ClientError, ClientResponse, ClientSession
 from yarl import URL
 
+from shared.bulk import Bulk, BulkAnswer
 from shared.errors import InvalidInputError, PermanentError, TransientError
-from shared.sources.http_answers import check_same, checked, is_strong, meaning, shown
+from shared.sources.http_answers import Answer, check_same, checked, is_strong, meaning, shown
 from shared.sources.pace import Pace, paced
 from shared.sources.port import Entry, SourceChangedError, changed_if_gone, whole
+from shared.streams import Chunk
 
 REDIRECTS_AT_MOST = 5
 ATTEMPTS = 4
@@ -25,6 +28,19 @@ LONGEST_WAIT_S = 10.0
 ANSWER_WITHIN_S = 60.0
 DOCUMENT_AT_MOST_BYTES = 64 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+A = TypeVar("A", ClientResponse, BulkAnswer)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The two ways to the same servers."""
+
+    session: ClientSession
+    """For questions and small answers."""
+    bulk: Bulk
+    """For files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +61,17 @@ class _Request:
     wanted: tuple[int, ...]
     """Statuses."""
     headers: Mapping[str, str]
-    data: str | None
+    data: str | bytes | None
+
+
+_Send = Callable[[_Request], AbstractAsyncContextManager[A]]
 
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """A session, what goes along with each of its requests, and how they are repeated."""
+    """How servers are reached, what goes along with each request, and how they are repeated."""
 
-    session: ClientSession
+    reach: Reach
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     follows: bool = True
     """Whether redirects are followed; never with a login."""
@@ -67,7 +86,7 @@ class Http:
         url: URL,
         *wanted: int,
         headers: Mapping[str, str] | None = None,
-        data: str | None = None,
+        data: str | bytes | None = None,
     ) -> AsyncIterator[ClientResponse]:
         """Send a request until it is answered with one of the ``wanted`` statuses.
 
@@ -80,7 +99,7 @@ class Http:
         """
         async with AsyncExitStack() as stack:
             request = _Request(method, url, wanted, {**self.headers, **(headers or {})}, data)
-            yield await self._persistently(stack, request)
+            yield await self._persistently(stack, request, self._asked)
 
     async def document(
         self,
@@ -88,7 +107,7 @@ class Http:
         url: URL,
         *wanted: int,
         headers: Mapping[str, str] | None = None,
-        data: str | None = None,
+        data: str | bytes | None = None,
     ) -> Document:
         """Return a small answer whole."""
         async with self.answer(method, url, *wanted, headers=headers, data=data) as answer:
@@ -107,7 +126,7 @@ class Http:
         Raises:
             TransientError: It broke off, or comes too slowly.
         """
-        return paced(answer.content, shown(answer.url), self.pace)
+        return paced(answer.content.readany, shown(answer.url), self.pace)
 
     @asynccontextmanager
     async def file(
@@ -118,7 +137,7 @@ class Http:
         *,
         end_bytes: int | None = None,
         size_bytes: int | None = None,
-    ) -> AsyncIterator[tuple[ClientResponse, AsyncIterator[bytes]]]:
+    ) -> AsyncIterator[tuple[BulkAnswer, AsyncIterator[Chunk]]]:
         """Read a file, or a part of it, if it still has its token: its ETag, or when it was modified.
 
         A server that knows no ranges sends all of it; what comes before ``offset_bytes`` is passed over.
@@ -131,16 +150,19 @@ class Http:
             headers["Range"] = f"bytes={start}-{last}"
         if is_strong(token):
             headers["If-Match"] = token
-        async with self.answer("GET", url, 200, 206, headers=headers) as answer:
+        async with AsyncExitStack() as stack:
+            request = _Request("GET", url, (200, 206), {**self.headers, **headers}, None)
+            answer = await self._persistently(stack, request, self._fetched)
             check_same(answer, token, start)
             comes_from = start if answer.status == HTTPStatus.PARTIAL_CONTENT else 0
-            yield answer, _behind(self.body(answer), offset_bytes - comes_from)
+            body = paced(answer.read, shown(answer.url), self.pace)
+            yield answer, _behind(body, offset_bytes - comes_from)
 
-    async def _persistently(self, stack: AsyncExitStack, request: _Request) -> ClientResponse:
+    async def _persistently(self, stack: AsyncExitStack, request: _Request, send: _Send[A]) -> A:
         attempt = 0
         while True:
             try:
-                return await self._followed(stack, request)
+                return await self._followed(stack, request, send)
             except TransientError as error:
                 wait_s = _wait_s(attempt, error.retry_after)
                 if wait_s is None:
@@ -149,9 +171,9 @@ class Http:
             await asyncio.sleep(wait_s)
             attempt += 1
 
-    async def _followed(self, stack: AsyncExitStack, request: _Request) -> ClientResponse:
+    async def _followed(self, stack: AsyncExitStack, request: _Request, send: _Send[A]) -> A:
         for _ in range(REDIRECTS_AT_MOST + 1):
-            answer = await self._sent(stack, request)
+            answer = await _in_time(stack, request, send(request))
             if answer.status in request.wanted:
                 return answer
             if answer.status not in _REDIRECTS or not self.follows:
@@ -162,8 +184,8 @@ class Http:
             f"{shown(request.url)}: more than {REDIRECTS_AT_MOST} redirects", field="source"
         )
 
-    async def _sent(self, stack: AsyncExitStack, request: _Request) -> ClientResponse:
-        asking = self.session.request(
+    def _asked(self, request: _Request) -> AbstractAsyncContextManager[ClientResponse]:
+        return self.reach.session.request(
             request.method,
             request.url,
             headers=request.headers,
@@ -171,13 +193,11 @@ class Http:
             allow_redirects=False,
             auto_decompress=False,
         )
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await stack.enter_async_context(asking)
-        except (ClientError, TimeoutError, OSError) as error:
-            raise TransientError(f"{shown(request.url)} is out of reach ({type(error).__name__})") from error
 
-    def _next(self, url: URL, answer: ClientResponse) -> URL:
+    def _fetched(self, request: _Request) -> AbstractAsyncContextManager[BulkAnswer]:
+        return self.reach.bulk.exchange(request.method, request.url, request.headers)
+
+    def _next(self, url: URL, answer: Answer) -> URL:
         try:
             target = url.join(URL(answer.headers["Location"]))
         except (KeyError, ValueError):
@@ -188,7 +208,7 @@ class Http:
 @asynccontextmanager
 async def listed_file(
     http: Http, url: URL, entry: Entry, offset_bytes: int, *, is_same: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[AsyncIterator[bytes]]:
+) -> AsyncIterator[AsyncIterator[Chunk]]:
     """Read a listed file if it still has its ETag.
 
     Args:
@@ -209,6 +229,15 @@ async def listed_file(
             raise SourceChangedError(f"{shown(url)} was replaced while it was read")
 
 
+async def _in_time(stack: AsyncExitStack, request: _Request, asking: AbstractAsyncContextManager[A]) -> A:
+    """Return the answer to a request, which stays open as long as ``stack`` does."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return await stack.enter_async_context(asking)
+    except (ClientError, TimeoutError, OSError) as error:
+        raise TransientError(f"{shown(request.url)} is out of reach ({type(error).__name__})") from error
+
+
 def _wait_s(attempt: int, asked: timedelta | None) -> float | None:
     """Return how long to wait before another attempt; None: there is to be none."""
     if attempt + 1 >= ATTEMPTS:
@@ -218,7 +247,7 @@ def _wait_s(attempt: int, asked: timedelta | None) -> float | None:
     return random.uniform(0, FIRST_WAIT_S * 2**attempt)  # noqa: S311 - no secret
 
 
-async def _behind(chunks: AsyncIterator[bytes], offset_bytes: int) -> AsyncIterator[bytes]:
+async def _behind(chunks: AsyncIterator[Chunk], offset_bytes: int) -> AsyncIterator[Chunk]:
     async for chunk in chunks:
         if offset_bytes < len(chunk):
             yield chunk[offset_bytes:]

@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
+from typing import Protocol
 
-from aiohttp import ClientResponse
 from yarl import URL
 
 from shared.errors import InvalidInputError, NotFoundError, TransientError
 from shared.sources.port import SourceChangedError, SourceForbiddenError
 from shared.urls import shown_url
+
+
+class Answer(Protocol):
+    """The head of an answer."""
+
+    @property
+    def url(self) -> URL:
+        """Return what was asked for."""
+
+    @property
+    def status(self) -> int:
+        """Return its status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return its headers; case does not matter."""
+
 
 _MAY_PASS = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 _WEAK = "W/"
@@ -40,7 +57,7 @@ def shown(url: URL) -> str:
     return shown_url(str(url))
 
 
-def meaning(answer: ClientResponse) -> Exception:
+def meaning(answer: Answer) -> Exception:
     """Return the error that an unwanted answer is."""
     where, status = shown(answer.url), answer.status
     if status in _MAY_PASS:
@@ -56,7 +73,7 @@ def meaning(answer: ClientResponse) -> Exception:
             return InvalidInputError(f"{where} answers {status}, which is of no use here", field="source")
 
 
-def _retry_after(answer: ClientResponse) -> timedelta | None:
+def _retry_after(answer: Answer) -> timedelta | None:
     text = answer.headers.get("Retry-After", "")
     return timedelta(seconds=int(text)) if text.isdecimal() and len(text) <= 6 else None  # noqa: PLR2004 - 11 days
 
@@ -82,7 +99,7 @@ def token_of(headers: Mapping[str, str], like: str = "") -> str:
     return modified if like and not is_etag(like) else headers.get("ETag", "") or modified
 
 
-def check_same(answer: ClientResponse, token: str, offset_bytes: int) -> None:
+def check_same(answer: Answer, token: str, offset_bytes: int) -> None:
     """Look at the answer of a server that may not have looked at our conditions."""
     where = shown(answer.url)
     now = answer.headers.get("ETag" if is_etag(token) else "Last-Modified", "")

@@ -25,6 +25,7 @@ from shared.sources.port import (
     check_offset,
 )
 from shared.sources.web_place import OnTheWeb
+from shared.streams import Chunk
 
 LOOKS_AT_ONCE = 8
 
@@ -53,7 +54,7 @@ class IndexSource(OnTheWeb):
         )
 
     @asynccontextmanager
-    async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Read a file if it still has its ETag; where there is none, it is looked at again at the end."""
         check_offset(self, entry, offset_bytes)
         url = self._url(entry.path)

@@ -34,6 +34,7 @@ from shared.sources.port import (
 )
 from shared.sources.tree import folder_of
 from shared.sources.web_place import OnTheWeb
+from shared.streams import Chunk
 
 FILES_AT_MOST = 100_000
 
@@ -81,7 +82,7 @@ class ManifestSource(OnTheWeb):
         return folder_of(path, entries, listing.skipped, where=shown(self.place.url))
 
     @asynccontextmanager
-    async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Read a file from where the manifest says it is."""
         check_offset(self, entry, offset_bytes)
         listing = self._listing or await self._read()

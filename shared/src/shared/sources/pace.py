@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from aiohttp import ClientError, StreamReader
+from aiohttp import ClientError
 
 from shared.errors import TransientError
+from shared.streams import Chunk
+
+C = TypeVar("C", bytes, Chunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +27,13 @@ class Pace:
         return waited_s > self.over_s and received_bytes < self.slowest_bytes_per_s * waited_s
 
 
-async def paced(content: StreamReader, where: str, pace: Pace) -> AsyncIterator[bytes]:
+async def paced(read: Callable[[], Awaitable[C]], where: str, pace: Pace) -> AsyncIterator[C]:
     """Yield the body of an answer as it comes.
+
+    Args:
+        read: Returns the next bytes, none at the end.
+        where: What is read, as it may be told.
+        pace: How slowly it may come.
 
     Raises:
         TransientError: It broke off, or comes too slowly.
@@ -33,7 +42,7 @@ async def paced(content: StreamReader, where: str, pace: Pace) -> AsyncIterator[
     while True:
         begun_s = time.monotonic()
         try:
-            chunk = await content.readany()
+            chunk = await read()
         except (ClientError, TimeoutError, OSError) as error:
             raise TransientError(
                 f"{where} broke off after {received_bytes} bytes ({type(error).__name__})"

@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
 from shared.objects.port import ObjectStore, StoredObject
+from shared.streams import Chunk
+
+C = TypeVar("C", bytes, Chunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Source(Protocol):
     async def folder(self, path: str = "") -> Folder:
         """List one folder; ``path`` is relative to the source."""
 
-    def open(self, entry: Entry, offset_bytes: int = 0) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def open(self, entry: Entry, offset_bytes: int = 0) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """Read a file in chunks.
 
         What came is checked against the listing when the content has been read to its end.
@@ -179,7 +182,7 @@ def changed_if_gone(where: str) -> Iterator[None]:
         raise SourceChangedError(f"{where} is gone since it was listed") from error
 
 
-async def whole(chunks: AsyncIterator[bytes], entry: Entry, offset_bytes: int = 0) -> AsyncIterator[bytes]:
+async def whole(chunks: AsyncIterator[C], entry: Entry, offset_bytes: int = 0) -> AsyncIterator[C]:
     """Yield ``chunks``, and no less and no more than what was listed.
 
     Raises:

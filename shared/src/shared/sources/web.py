@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from aiohttp import ClientSession
 from pydantic import SecretStr
 from yarl import URL
 
+from shared.bulk import open_bulk
 from shared.errors import InvalidInputError
-from shared.outside import outside_session
+from shared.outside import guard_of, outside_session
 from shared.source_settings import SourceSettings, is_loopback
 from shared.sources.dav import DavSource
-from shared.sources.http import Http
+from shared.sources.http import Http, Reach
 from shared.sources.http_answers import checked, shown
 from shared.sources.index import IndexSource
 from shared.sources.manifest import ManifestSource
@@ -34,9 +34,9 @@ class Web:
     """Servers by URL."""
 
     settings: SourceSettings
-    guarded: ClientSession
+    guarded: Reach
     """For any address that others name."""
-    trusted: ClientSession
+    trusted: Reach
     """For hosts that an operator gave us a login for."""
 
     def dav(self, uri: str) -> DavSource:
@@ -135,7 +135,17 @@ async def _kind_by_answer(http: Http, url: URL) -> str:
 async def open_web(settings: SourceSettings) -> AsyncIterator[Web]:
     """Open sessions for servers that others name, and for those that an operator named."""
     async with (
-        outside_session(allow_private=settings.allow_private_urls) as guarded,
-        outside_session(allow_private=True) as trusted,
+        _reach(allow_private=settings.allow_private_urls) as guarded,
+        _reach(allow_private=True) as trusted,
     ):
         yield Web(settings, guarded, trusted)
+
+
+@asynccontextmanager
+async def _reach(*, allow_private: bool) -> AsyncIterator[Reach]:
+    guard = guard_of(allow_private=allow_private)
+    async with (
+        outside_session(allow_private=allow_private) as session,
+        open_bulk(allowed=guard.allowed) as bulk,
+    ):
+        yield Reach(session, bulk)

@@ -28,6 +28,7 @@ from shared.sources.port import (
 from shared.sources.tree import folder_of
 from shared.sources.web_place import OnTheWeb
 from shared.sources.zip_directory import TAIL_BYTES, directory_span, members
+from shared.streams import Chunk
 
 CHUNK_BYTES = 1 << 20
 NAMES_AT_MOST_BYTES = 2 * 0xFFFF
@@ -59,7 +60,7 @@ class ZipSource(OnTheWeb):
         return folder_of(path, entries, archive.skipped, where=shown(self.place.url))
 
     @asynccontextmanager
-    async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Unpack one file, if the archive is the one that was listed."""
         check_offset(self, entry, offset_bytes)
         archive = self._archive or await self._read()
@@ -140,7 +141,7 @@ def _entry(member: Member) -> Entry:
     return Entry(member.name, member.size_bytes, f"{member.crc32:08x}")
 
 
-async def _unpacked(chunks: AsyncIterator[bytes], member: Member) -> AsyncIterator[bytes]:
+async def _unpacked(chunks: AsyncIterator[Chunk], member: Member) -> AsyncIterator[Chunk]:
     crc32 = 0
     async for piece in _inflated(_content(chunks, member), member):
         crc32 = zlib.crc32(piece, crc32)
@@ -149,7 +150,7 @@ async def _unpacked(chunks: AsyncIterator[bytes], member: Member) -> AsyncIterat
         raise InvalidInputError(f"{member.name!r} in the archive is damaged", field="source")
 
 
-async def _content(chunks: AsyncIterator[bytes], member: Member) -> AsyncIterator[bytes]:
+async def _content(chunks: AsyncIterator[Chunk], member: Member) -> AsyncIterator[Chunk]:
     """Yield the packed bytes of an entry, which begin behind a header of its own."""
     head, skip, left = bytearray(), -1, member.packed_bytes
     async for chunk in chunks:
@@ -177,7 +178,7 @@ def _local_bytes(header: bytes, member: Member) -> int:
     return LOCAL.size + int(fields[9]) + int(fields[10])
 
 
-async def _inflated(packed: AsyncIterator[bytes], member: Member) -> AsyncIterator[bytes]:
+async def _inflated(packed: AsyncIterator[Chunk], member: Member) -> AsyncIterator[Chunk]:
     if member.method != DEFLATED:
         async for piece in packed:
             yield piece
@@ -192,7 +193,7 @@ async def _inflated(packed: AsyncIterator[bytes], member: Member) -> AsyncIterat
                 yield unpacked
 
 
-def _step(inflater: zlib._Decompress, packed: bytes, member: Member) -> bytes:
+def _step(inflater: zlib._Decompress, packed: Chunk, member: Member) -> bytes:
     try:
         return inflater.decompress(packed, CHUNK_BYTES)
     except zlib.error as error:
