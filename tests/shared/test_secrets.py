@@ -45,8 +45,3 @@ def test_a_file_that_is_no_secret_is_refused(tmp_path: Path, content: bytes) -> 
 
     with pytest.raises(InvalidInputError, match=r"photo\.jpg, which is"):
         resolve(f"file:{tmp_path}/photo.jpg")
-
-
-def test_vault_is_said_to_be_unavailable() -> None:
-    with pytest.raises(InvalidInputError, match="not available yet"):
-        resolve("vault:kv/kite#password")
