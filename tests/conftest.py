@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.dav_servers.fixtures import dav_server, nextcloud
 from tests.support.mongo import mongo_server
 from tests.support.s3 import S3Server, s3_server
 from tests.support.small_disk import CannotMountError, small_disk
+
+__all__ = ["dav_server", "nextcloud"]
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
