@@ -1,0 +1,284 @@
+"""Images are decoded and encoded in processes of their own.
+
+The event loop never waits for a codec; a decoder that crashes, or that the system kills for its memory, takes
+one image with it and nothing else. How much is decoded at once is bounded in bytes. Processes start with the
+first image, and end when there has been none for a while, and with their parent, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+import structlog
+
+from scaler.codec_files import nameless_file, read_file, write_file
+from scaler.domain.asks import Asks, RejectedError, Scaled
+from scaler.imaging import check_size, read_header
+from shared.errors import TransientError
+
+log = structlog.get_logger(__name__)
+
+PIXELS_AT_MOST: Final = 400_000_000
+DECODED_BYTES: Final = 2_000_000_000
+TIME_LIMIT_S: Final = 120.0
+IDLE_S: Final = 60.0
+_START_S: Final = 60.0
+_LONGEST_ANSWER: Final = 1 << 20
+_ENVIRONMENT: Final = {"OPENCV_LOG_LEVEL": "SILENT", "OPENBLAS_NUM_THREADS": "1"}
+"""What a decoder complains of is in the answer; numpy starts no threads that it will not use."""
+
+
+class _CrashedError(Exception):
+    """A worker ended, or did not answer in time."""
+
+
+class Codecs:
+    """Worker processes that scale images; a context manager.
+
+    Args:
+        workers: How many images are scaled at once; None: as many as there are cores.
+        pixels_at_most: Limit for the source and for the scaled image, each.
+        decoded_bytes: How much all images under way may take when decoded; a larger one goes alone.
+        time_limit_s: How long an image may take.
+        idle_s: After how long without work a process ends.
+        turbo: Whether libturbojpeg is used where it is installed.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        pixels_at_most: int = PIXELS_AT_MOST,
+        decoded_bytes: int = DECODED_BYTES,
+        time_limit_s: float = TIME_LIMIT_S,
+        idle_s: float = IDLE_S,
+        turbo: bool = True,
+    ) -> None:
+        self.slots = workers or _cores()
+        self._pixels_at_most, self._turbo = pixels_at_most, turbo
+        self._time_limit_s, self._idle_s = time_limit_s, idle_s
+        self._memory = _Budget(decoded_bytes)
+        self._free = asyncio.Semaphore(self.slots)
+        self._idle: list[_Worker] = []
+        self._ending: asyncio.Task[None] | None = None
+        self._told_turbo = False
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_closed = True
+        if self._ending is not None:
+            self._ending.cancel()
+        while self._idle:
+            await self._idle.pop().end()
+
+    async def scale(self, content: bytes, asks: Asks) -> Scaled:
+        """Return the image scaled.
+
+        Raises:
+            RejectedError: It cannot be scaled; ``crashed-the-decoder`` if a process ended over it twice, the
+                second time with no other image under way.
+            TransientError: No process can be started.
+        """
+        header = read_header(content)
+        check_size(header, asks, pixels_at_most=self._pixels_at_most)
+        try:
+            return await self._scaled(content, asks, header.decoded_bytes(asks))
+        except _CrashedError as error:
+            log.warning("codec_crashed", error=str(error), next="the image is tried once more, alone")
+        try:
+            return await self._scaled(content, asks, self._memory.total)
+        except _CrashedError as error:
+            raise RejectedError("crashed-the-decoder", f"the decoder failed twice: {error}") from error
+
+    async def _scaled(self, content: bytes, asks: Asks, decoded_bytes: int) -> Scaled:
+        async with self._free, self._memory.taken(decoded_bytes), self._worker() as worker:
+            ask = {"asks": asdict(asks), "pixels_at_most": self._pixels_at_most, "turbo": self._turbo}
+            try:
+                async with asyncio.timeout(self._time_limit_s):
+                    return await worker.scaled(content, ask)
+            except TimeoutError as error:
+                raise _CrashedError(f"it took longer than {self._time_limit_s:g} s") from error
+
+    @asynccontextmanager
+    async def _worker(self) -> AsyncIterator[_Worker]:
+        """Lend a process; one whose work was broken off is ended, for nobody knows what it is at."""
+        worker = await self._next()
+        is_good = False
+        try:
+            yield worker
+            is_good = True
+        except RejectedError:
+            is_good = True
+            raise
+        finally:
+            if is_good and not self._is_closed:
+                worker.idle_since = asyncio.get_running_loop().time()
+                self._idle.append(worker)
+            else:
+                await worker.end()
+
+    async def _next(self) -> _Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            await worker.end()
+        worker = await _Worker.started()
+        if self._turbo and not self._told_turbo:
+            self._told_turbo = True
+            log.info("jpeg_codec", libturbojpeg=worker.has_turbo)
+        if self._ending is None or self._ending.done():
+            self._ending = asyncio.create_task(self._end_idle())
+        return worker
+
+    async def _end_idle(self) -> None:
+        while True:
+            await asyncio.sleep(self._idle_s / 2)
+            long_ago = asyncio.get_running_loop().time() - self._idle_s
+            idle = [one for one in self._idle if one.idle_since < long_ago]
+            self._idle = [one for one in self._idle if one not in idle]
+            for worker in idle:
+                await worker.end()
+
+
+class _Budget:
+    """An amount of which parts are taken and given back; who asks first is served first."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._free = total
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def taken(self, amount: int) -> AsyncIterator[None]:
+        amount = min(amount, self.total)
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.append((amount, granted))
+        self._grant()
+        try:
+            await granted
+            yield
+        finally:
+            if granted.cancelled():
+                self._waiting = deque(one for one in self._waiting if one[1] is not granted)
+            else:
+                self._free += amount
+            self._grant()
+
+    def _grant(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._free:
+            amount, granted = self._waiting.popleft()
+            if not granted.done():
+                self._free -= amount
+                granted.set_result(None)
+
+
+@dataclass(eq=False, slots=True)
+class _Worker:
+    process: asyncio.subprocess.Process
+    given: int
+    """A file that we write and the process reads."""
+    taken: int
+    has_turbo: bool = False
+    idle_since: float = field(default=0.0)
+
+    @classmethod
+    async def started(cls) -> Self:
+        files: list[int] = []
+        try:
+            files += [nameless_file(), nameless_file()]
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "scaler.codec_worker", str(os.getpid()), *map(str, files),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LONGEST_ANSWER,
+                pass_fds=files, env=os.environ | _ENVIRONMENT,
+            )  # fmt: skip
+        except BaseException as error:
+            _close(files)
+            if isinstance(error, OSError):
+                raise TransientError(f"no process for images can be started: {error}") from error
+            raise
+        worker = cls(process, files[0], files[1])
+        try:
+            async with asyncio.timeout(_START_S):
+                worker.has_turbo = (await worker._answer())["turbo"]
+        except (TimeoutError, _CrashedError) as error:
+            await worker.end()
+            raise TransientError(f"a process for images does not start: {error}") from error
+        except BaseException:
+            await worker.end()
+            raise
+        return worker
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.returncode is None
+
+    async def scaled(self, content: bytes, ask: dict[str, Any]) -> Scaled:
+        stdin = self.process.stdin
+        assert stdin is not None
+        await _finished(write_file, self.given, content)
+        try:
+            stdin.write(json.dumps(ask | {"bytes": len(content)}).encode() + b"\n")
+            await stdin.drain()
+        except OSError as error:
+            raise _CrashedError("the process ended before its work") from error
+        answer = await self._answer()
+        if "rejected" in answer:
+            raise RejectedError(answer["rejected"], answer["message"])
+        scaled = await _finished(read_file, self.taken, answer.pop("bytes"))
+        return Scaled(scaled, **answer | {"notes": tuple(answer["notes"])})
+
+    async def _answer(self) -> dict[str, Any]:
+        stdout = self.process.stdout
+        assert stdout is not None
+        line = await stdout.readline()
+        if not line.endswith(b"\n"):
+            code = await self.process.wait()
+            raise _CrashedError(f"the process ended with {code}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    async def end(self) -> None:
+        """End the process, whatever it is at, and give back what it held."""
+        if self.is_alive:
+            with suppress(ProcessLookupError):
+                self.process.kill()
+        files, self.given, self.taken = [self.given, self.taken], -1, -1
+        try:
+            await asyncio.shield(self.process.wait())
+        finally:
+            _close(files)
+
+
+async def _finished(work: Callable[..., Any], *given: Any) -> Any:
+    """Run ``work`` in a thread; one who is canceled waits for its end, because its file is closed then."""
+    running = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _close(files: list[int]) -> None:
+    for file in files:
+        if file >= 0:
+            os.close(file)

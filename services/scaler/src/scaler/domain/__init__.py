@@ -1,0 +1,1 @@
+"""What scaling is, without any input or output."""

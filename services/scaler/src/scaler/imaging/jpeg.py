@@ -1,0 +1,46 @@
+"""JPEG: strict decode, resize, encode, and the source's segments in front."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import simplejpeg
+from numpy.typing import NDArray
+
+from scaler.imaging import turbo
+from scaler.imaging.job import Job, Result
+from scaler.imaging.jpeg_damage import damage
+from scaler.imaging.jpeg_file import SOI, JpegFile, head_bytes, read_jpeg
+from scaler.imaging.jpeg_metadata import carried
+from scaler.imaging.jpeg_quality import quality_of
+from scaler.imaging.resizing import kernel_of, resized
+
+
+def scaled(job: Job) -> Result:
+    """Return the JPEG scaled, with the quality and subsampling of its source unless others are asked for."""
+    file = read_jpeg(job.content)
+    quality = job.asks.quality or quality_of(file)
+    notes: list[str] = []
+    encoded = _encoded(job, file, quality)
+    head = carried(file, job, kernel_of(job.asks), notes)
+    return Result(b"".join((SOI, head, memoryview(encoded)[head_bytes(encoded) :])), notes)
+
+
+def _encoded(job: Job, file: JpegFile, quality: int) -> bytes:
+    kernel = kernel_of(job.asks)
+    if turbo.serves(job, file):
+        return turbo.encoded(job, kernel, quality)
+    is_grey = len(file.components) == 1
+    pixels = resized(_decoded(job.content, is_grey=is_grey), job.size, kernel)
+    if is_grey:
+        return bytes(simplejpeg.encode_jpeg(pixels.reshape(*pixels.shape[:2], 1), quality, "GRAY", "Gray"))
+    subsampling = job.asks.subsampling or file.subsampling or "444"
+    return bytes(simplejpeg.encode_jpeg(pixels, quality, "BGR", subsampling))
+
+
+def _decoded(content: bytes, *, is_grey: bool) -> NDArray[Any]:
+    try:
+        pixels: NDArray[Any] = simplejpeg.decode_jpeg(content, "GRAY" if is_grey else "BGR", strict=True)
+    except ValueError as error:
+        raise damage(error) from error
+    return pixels

@@ -1,0 +1,1 @@
+"""Scaling jobs: a staged flight's images, or one that somebody sent, shared among any number of processes."""

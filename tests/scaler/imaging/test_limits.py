@@ -1,0 +1,174 @@
+"""What an image is is read from its first bytes, and nothing is decoded that is too large or none of ours."""
+
+from __future__ import annotations
+
+import resource
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaler.domain.asks import Asks, RejectedError, named_as
+from scaler.imaging import read_header, scale_image
+from shared.errors import InvalidInputError
+from tests.scaler.imaging.pictures import (
+    LIMIT,
+    exif_block,
+    jpeg,
+    picture,
+    png,
+    png_chunk,
+    scaled,
+    segment,
+    tiff,
+)
+
+CODES = {"truncated", "corrupt", "unsupported", "too-large", "multi-page", "zero-bytes", "not-an-image"}
+STARTS = {
+    "jpeg": jpeg(head=segment(0xE1, b"Exif\x00\x00" + exif_block())),
+    "png": png((20, 10), (8, 2), bytes(60), png_chunk(b"eXIf", exif_block())),
+    "tiff": tiff(picture(20, 10)),
+    "webp": cv2.imencode(".webp", picture(20, 10), [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes(),
+}
+
+
+def code_of(content: bytes, asks: Asks | None = None, limit: int = LIMIT) -> str:
+    with pytest.raises(RejectedError) as error:
+        scale_image(content, asks or Asks(), pixels_at_most=limit)
+    assert str(error.value)
+    return error.value.code
+
+
+def test_an_empty_file() -> None:
+    assert code_of(b"") == "zero-bytes"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"These are not the bytes you are looking for.", "not-an-image"),
+        (b"\x00", "not-an-image"),
+        (bytes(10_000), "not-an-image"),
+        (b"RIFF\x04\x00\x00\x00WAVE", "not-an-image"),
+        (b"GIF89a" + bytes(100), "unsupported"),
+        (b"\x00\x00\x00\x1cftypheic" + bytes(100), "unsupported"),
+        (b"\x00\x00\x00\x1cftypmif1" + bytes(100), "unsupported"),
+        (b"\x00\x00\x00\x1cftypavif" + bytes(100), "unsupported"),
+        (b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(100), "unsupported"),
+        (b"\xff\x0a" + bytes(100), "unsupported"),
+        (b"\xff\xd8\xff", "truncated"),
+        (b"\x89PNG\r\n\x1a\n", "truncated"),
+        (b"II*\x00", "truncated"),
+        (b"RIFF\xff\xff\x00\x00WEBP", "truncated"),
+    ],
+)
+def test_what_is_no_image_of_ours(content: bytes, code: str) -> None:
+    assert code_of(content) == code
+
+
+def bomb() -> bytes:
+    """Return 30,000 x 30,000 black pixels in 110 kB."""
+    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 1, 0, 0, 0, 0))
+    packer = zlib.compressobj(9)
+    pixels = b"".join(packer.compress(bytes(3751 * 1000)) for _ in range(30)) + packer.flush()
+    return b"\x89PNG\r\n\x1a\n" + head + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
+
+
+def test_a_small_file_of_many_pixels_is_not_decoded() -> None:
+    content = bomb()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    assert len(content) < 200_000
+    assert code_of(content, limit=400_000_000) == "too-large"
+    assert code_of(content, Asks(0.1), limit=400_000_000) == "too-large"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+def test_a_lie_about_the_size_is_found_by_the_decoder() -> None:
+    content = bytearray(jpeg())
+    at = content.index(b"\xff\xc0") + 5
+    content[at : at + 4] = struct.pack(">HH", 6000, 6000)
+
+    assert code_of(bytes(content), Asks(0.5)) in ("corrupt", "truncated")
+
+
+@pytest.mark.parametrize("factor", [2.0, 8.0])
+def test_the_scaled_image_is_limited_too(factor: float) -> None:
+    source = png((1000, 1000), (8, 0), bytes(1000))
+
+    assert code_of(source, Asks(factor), limit=3_999_999) == "too-large"
+
+
+def test_a_side_longer_than_jpeg_allows_is_told_before_decoding() -> None:
+    long = cv2.imencode(".jpg", np.zeros((2, 33_000, 3), np.uint8))[1].tobytes()
+
+    assert code_of(long) == "too-large"
+
+
+def test_the_content_decides_and_not_a_name() -> None:
+    result = scaled(STARTS["png"])
+
+    assert result.format == "png"
+    assert named_as("photo.jpg", result.format) == "photo.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("a.JPEG", "a.JPEG"),
+        ("a.png", "a.jpg"),
+        ("a", "a.jpg"),
+        ("a.b.c", "a.b.c.jpg"),
+        (".png", ".png.jpg"),
+    ],
+)
+def test_a_name_gets_the_suffix_of_its_content(name: str, told: str) -> None:
+    assert named_as(name, "jpeg") == told
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"factor": 0.09}, "factor"),
+        ({"factor": 8.1}, "factor"),
+        ({"factor": float("nan")}, "factor"),
+        ({"quality": 0}, "quality"),
+        ({"quality": 101}, "quality"),
+        ({"subsampling": "421"}, "subsampling"),
+    ],
+)
+def test_asks_out_of_range_are_refused_by_name(values: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidInputError) as error:
+        Asks(**values)  # type: ignore[arg-type]
+
+    assert error.value.field == field
+
+
+@pytest.mark.parametrize("kind", list(STARTS))
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_no_file_whatever_does_anything_but_scale_or_be_rejected(kind: str, data: st.DataObject) -> None:
+    content = bytearray(STARTS[kind])
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(2, len(content) - 1))
+        patch = data.draw(st.binary(min_size=1, max_size=8))
+        content[at : at + len(patch)] = patch
+    cut = bytes(content[: data.draw(st.integers(0, len(content)))])
+
+    for one in (bytes(content), cut):
+        assert outcome(one) in {"scaled", *CODES}
+
+
+def outcome(content: bytes) -> str:
+    """Return the code of the rejection, or ``scaled`` if the image has the size that its header promises."""
+    try:
+        header = read_header(content)
+        result = scale_image(content, Asks(1.5), pixels_at_most=100_000)
+    except RejectedError as error:
+        return error.code
+    return "scaled" if (result.width, result.height) == Asks(1.5).size(header.width, header.height) else "?"

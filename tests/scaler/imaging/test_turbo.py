@@ -1,0 +1,64 @@
+"""The way through libturbojpeg gives the same pixels but for rounding, and is as strict."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from scaler.domain.asks import Asks, Interpolation
+from scaler.imaging import read_header, turbo
+from scaler.imaging.job import Job
+from scaler.imaging.jpeg_file import read_jpeg
+from tests.scaler.imaging.pictures import Pixels, decoded, jpeg, picture, scaled
+from tests.support.debian import ensure_installed
+
+ROUNDING = 0.8
+"""Of 255 levels, in the mean."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _library() -> None:
+    if sys.platform == "linux" and not turbo.is_there():
+        ensure_installed("/usr/lib/libturbojpeg.so.0", "libturbojpeg0")
+        turbo.forget()
+    assert turbo.is_there()
+
+
+def serves(content: bytes, asks: Asks) -> bool:
+    header = read_header(content)
+    job = Job(content, header, asks, asks.size(header.width, header.height))
+    return turbo.serves(job, read_jpeg(content))
+
+
+def photo(width: int, height: int) -> Pixels:
+    """Return a picture that is not more colourful than photos are."""
+    colourful = picture(width, height).astype(float)
+    grey = colourful.mean(axis=2, keepdims=True)
+    pixels: Pixels = np.clip(grey + 0.25 * (colourful - grey), 0, 255).astype(np.uint8)
+    return pixels
+
+
+@pytest.mark.parametrize("kernel", list(Interpolation))
+@pytest.mark.parametrize("subsampling", ["444", "422", "420", "440"])
+@pytest.mark.parametrize("factor", [1, 1.5, 2])
+def test_pixels_are_the_same_but_for_rounding(factor: float, subsampling: str, kernel: Interpolation) -> None:
+    source = jpeg(photo(640, 480), 95, subsampling)
+    asks = Asks(factor, kernel)
+
+    found, wanted = (decoded(scaled(source, asks, turbo=way).content) for way in (True, False))
+
+    assert serves(source, asks)
+    assert np.abs(found - wanted).mean() <= ROUNDING
+
+
+def test_what_would_move_colours_goes_the_default_way() -> None:
+    assert serves(jpeg(picture(96, 64)), Asks())
+    assert not serves(jpeg(picture(95, 64)), Asks())
+    assert not serves(jpeg(picture(96, 63)), Asks())
+    assert not serves(jpeg(picture(96, 64)), Asks(1.51))
+    assert not serves(jpeg(picture(96, 64)), Asks(0.5))
+    assert serves(jpeg(picture(95, 63), subsampling="444"), Asks())
+    assert not serves(jpeg(picture(96, 64)), Asks(subsampling="444"))
+    assert not serves(jpeg(picture(96, 64, 1)), Asks())
