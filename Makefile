@@ -7,10 +7,10 @@ PYTHON_FOLDERS := shared services deploy tests bench
 MEMBERS := pyproject.toml uv.lock $(wildcard */pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
 SETUP := .venv/.setup
 
-.PHONY: help setup demo up test test-long test-cluster check bench docs
+.PHONY: help setup demo up test test-long test-cluster test-nextcloud check bench docs
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## Install everything into .venv, from the lock file (fetches uv if there is none)
 
@@ -37,6 +37,15 @@ test-cluster: $(SETUP) ## Run on the cluster of KUBECONFIG what can be tried on 
 		echo "test-cluster: SKIPPED, nothing was tried on a real cluster: KUBECONFIG is not set"; \
 	else \
 		FLIGHTLINE_TEST_KUBECONFIG="$$KUBECONFIG" $(BIN)/pytest -q -ra --maxfail=1 -k real-cluster tests/odm_gateway/argo; \
+	fi
+
+test-nextcloud: $(SETUP) ## Run on the Nextcloud of NEXTCLOUD_URL, as USER with APP_PASSWORD, what can be tried on a real one
+	@if [ -z "$${NEXTCLOUD_URL:-}" ]; then \
+		echo "test-nextcloud: SKIPPED, nothing was tried on a real Nextcloud: NEXTCLOUD_URL is not set"; \
+	else \
+		FLIGHTLINE_TEST_NEXTCLOUD_URL="$$NEXTCLOUD_URL" FLIGHTLINE_TEST_NEXTCLOUD_USER="$${USER:?}" \
+		FLIGHTLINE_TEST_NEXTCLOUD_APP_PASSWORD="$${APP_PASSWORD:?}" \
+		$(BIN)/pytest -q -ra --maxfail=1 -k real-nextcloud tests/shared/dav tests/mover tests/scaler tests/journeys; \
 	fi
 
 check: $(SETUP) ## Check formatting, lint, types, imports between packages, lock file and generated pages

@@ -25,7 +25,13 @@ IDLE_S = 20.0
 SETTLED_AFTER_S = 4.0
 """From readiness: the spare worker has imported its engine by then."""
 START_AT_MOST_S = 30.0
-PORTS = {"DISCOVERY_PORT": 18001, "INGEST_PORT": 18002, "ODM_GATEWAY_PORT": 18100}
+PORTS = {
+    "DISCOVERY_PORT": 18001,
+    "INGEST_PORT": 18002,
+    "SCALER_PORT": 18003,
+    "MOVER_PORT": 18004,
+    "ODM_GATEWAY_PORT": 18100,
+}
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,14 @@ def test_an_option_of_another_form_is_refused(text: str) -> None:
         flight_options([text])
 
 
-def test_a_scale_is_refused_where_nobody_scales() -> None:
-    with pytest.raises(InvalidInputError, match="--scale 2: the scaler is not part of this release"):
-        flight_options([], 2.0)
+def test_a_scale_is_asked_for_along_with_the_options() -> None:
+    assert flight_options(["fast-orthophoto=true"], 2).scale == 2
+
+
+def test_what_scales_is_not_imported_unless_it_is_needed() -> None:
+    code = "import sys, flightline.flight_run; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"scaler.resources", "mover.resources", "cv2", "simplejpeg", "aiohttp"} & set(loaded.split())
 
 
 @pytest.fixture

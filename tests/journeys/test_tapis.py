@@ -58,6 +58,8 @@ class Ports:
         return {
             "DISCOVERY_PORT": str(self.discovery),
             "INGEST_PORT": str(self.ingest),
+            "SCALER_PORT": "0",
+            "MOVER_PORT": "0",
             "ODM_GATEWAY_PORT": str(self.gateway),
             "FLIGHTLINE_DISCOVERY_URL": self.discovery_url,
         }

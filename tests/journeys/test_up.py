@@ -15,7 +15,7 @@ import httpx
 
 from tests.support.columns import Column
 
-PORTS = {"DISCOVERY_PORT": "0", "INGEST_PORT": "0", "ODM_GATEWAY_PORT": "0"}
+PORTS = {f"{name}_PORT": "0" for name in ("DISCOVERY", "INGEST", "SCALER", "MOVER", "ODM_GATEWAY")}
 QUIET = {"FLIGHTLINE_LOG_LEVEL": "error"}
 """Nobody reads the log, and a full pipe would stop its writer."""
 

@@ -55,7 +55,7 @@ async def outside_session(
         is_allowed: Which addresses may be reached, where it is not all or the public ones.
         connections: How many there may be at once; waiting for one counts as waiting for a connection.
     """
-    guard = _Guard(is_allowed or (_anything if allow_private else is_public))
+    guard = Guard(is_allowed) if is_allowed else guard_of(allow_private=allow_private)
     connector = TCPConnector(
         resolver=_CheckedResolver(guard),
         use_dns_cache=False,
@@ -97,7 +97,7 @@ def _anything(_: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Guard:
+class Guard:
     """Lets requests pass to allowed addresses only."""
 
     is_allowed: Callable[[str], bool]
@@ -136,10 +136,15 @@ def _is_number(host: str) -> bool:
     return host.replace(".", "").isdigit()
 
 
+def guard_of(*, allow_private: bool) -> Guard:
+    """Return who lets requests pass to any address, or to public ones."""
+    return Guard(_anything if allow_private else is_public)
+
+
 class _CheckedResolver(AbstractResolver):
     """Knows the allowed addresses of names, and no others."""
 
-    def __init__(self, guard: _Guard) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._guard = guard
         self._resolver = DefaultResolver()
 

@@ -11,12 +11,13 @@ SECRET_AT_MOST_BYTES = 64 << 10
 
 
 def resolve(value: str) -> str:
-    """Return what ``env:NAME`` or ``file:/path`` refers to; anything else is returned as it is.
+    """Return what ``env:NAME``, ``file:/path`` or ``vault:mount/path#key`` refers to; else what is given.
 
-    A file's last line break is no part of the secret. ``file://host/…`` is a URL, not a reference.
+    A file's last line break is no part of the secret. ``file://host/…`` is a URL, not a reference. Vault is
+    found by ``FLIGHTLINE_VAULT_*`` and asked while the caller waits, as settings are read only once.
 
     Raises:
-        InvalidInputError: The variable is not set, the file cannot be read, or the kind is not available.
+        InvalidInputError: The variable is not set, or the file or Vault cannot be read.
     """
     kind, _, target = value.partition(":")
     match kind:
@@ -25,7 +26,7 @@ def resolve(value: str) -> str:
         case "file" if not target.startswith("//"):
             return _from_file(Path(target).expanduser())
         case "vault":
-            raise InvalidInputError("vault: references are not available yet; use file: or env:")
+            return _from_vault(target)
         case _:
             return value
 
@@ -35,6 +36,16 @@ def _from_environment(name: str) -> str:
         return os.environ[name]
     except KeyError:
         raise InvalidInputError(f"refers to the environment variable {name}, which is not set") from None
+
+
+def _from_vault(target: str) -> str:
+    try:
+        from shared.vault.references import value_of  # noqa: PLC0415 - hvac takes a while to import
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(
+            f"refers to Vault, for which {error.name} is missing: install shared[vault]"
+        ) from None
+    return value_of(target)
 
 
 def _from_file(path: Path) -> str:

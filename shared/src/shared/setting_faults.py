@@ -24,8 +24,10 @@ _KUBERNETES_SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_\d+_(TCP|UDP
 """Variables that Kubernetes puts into every pod for each service of the namespace."""
 
 
-def load(settings: type[S]) -> S:
+def load(settings: type[S], **given: Any) -> S:
     """Return ``settings`` as the environment has them; warn of variables that look like misspelt ones.
+
+    What is ``given``, by field, wins over the environment.
 
     Raises:
         InvalidInputError: Some cannot be used; the message has a line for each, and no secret.
@@ -33,12 +35,17 @@ def load(settings: type[S]) -> S:
     for name, meant in misspelt(settings, os.environ):
         log.warning("%s is no setting%s", name, f"; did you mean {meant}?" if meant else "")
     try:
-        return settings()
+        return settings(**given)
     except ValidationError as error:
-        faults = [_fault(settings, detail) for detail in error.errors(include_url=False)]
-        raise InvalidInputError("\n".join(fault for fault in faults if fault)) from None
+        raise InvalidInputError(told_faults(settings, error)) from None
     except SettingsError as error:
         raise InvalidInputError(f"{error}: expected JSON") from None
+
+
+def told_faults(settings: type[BaseSettings], error: ValidationError) -> str:
+    """Return a line for each thing that is wrong with ``settings``, and no secret."""
+    faults = [_fault(settings, detail) for detail in error.errors(include_url=False)]
+    return "\n".join(fault for fault in faults if fault)
 
 
 def variable(settings: type[BaseSettings], field: str) -> str:

@@ -34,6 +34,7 @@ from shared.messaging.port import DEFAULT_LADDER
 from shared.secrets import resolve
 from shared.setting_faults import load
 from shared.source_settings import SourceSettings, is_loopback
+from shared.vault_settings import ConstantsSettings
 
 __all__ = ["CommaList", "Duration", "Durations", "PlatformSettings", "Port", "ServiceSettings", "load"]
 
@@ -187,8 +188,8 @@ class BackendSettings(_Settings):
         return self
 
 
-class PlatformSettings(SourceSettings, BackendSettings):
-    """What all services share: what they work on, and where flights come from."""
+class PlatformSettings(SourceSettings, ConstantsSettings, BackendSettings):
+    """What all services share: what they work on, where flights come from, and Vault."""
 
 
 class _Fallback(EnvSettingsSource):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import TypeAlias
+
+Chunk: TypeAlias = bytes | memoryview
+"""A piece of a stream; whoever keeps many small ones copies them."""
 
 
 async def nothing() -> AsyncIterator[bytes]:

@@ -17,6 +17,7 @@ from discovery.domain.flights import (
     unreadable,
     wanting,
 )
+from discovery.domain.stages import viewed
 from shared.events import FlightFound, FlightOptions, ImagesStaged, Scale, TaskCompleted
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -254,3 +255,41 @@ def test_a_staging_that_failed_and_is_tried_again_goes_on() -> None:
 def test_the_news_of_a_failed_staging_may_come_after_those_of_the_next_try() -> None:
     again = staged(found(), images_staged(), at(60))
     assert completed(again, task_completed("failed", kind="ingest", error="no room")) == again
+
+
+DOUBLED = FlightOptions(scale=2)
+
+
+def to_be_scaled(*, applied: float | None = None) -> ImagesStaged:
+    return images_staged(scale={"requested": 2, "applied": applied}, options=DOUBLED)
+
+
+def test_a_flight_to_be_scaled_is_scaling_until_scaled_images_are_staged() -> None:
+    scaling = staged(found(wanted=DOUBLED), to_be_scaled(), at(60))
+    scaled = staged(scaling, to_be_scaled(applied=2), at(70))
+    assert (scaling.state, scaled.state) == (FlightState.SCALING, FlightState.PROCESSING)
+    assert scaled.run is not None
+    assert (scaled.run.staged_at, scaled.run.scaled_at) == (at(60), at(70))
+    assert [(one.name, one.state) for one in viewed(scaling).stages[1:]] == [
+        ("staged", "done"), ("scaled", "under way"), ("processed", "waiting"),
+    ]  # fmt: skip
+    assert [one.state for one in viewed(scaled).stages] == ["done", "done", "done", "under way"]
+
+
+def test_a_scaling_that_failed_is_told_and_one_that_is_tried_again_goes_on() -> None:
+    scaling = staged(found(wanted=DOUBLED), to_be_scaled(), at(60))
+    failed = completed(scaling, task_completed("failed", kind="scaler", error="no image fits"))
+    again = staged(failed, to_be_scaled(applied=2), at(80))
+    assert (failed.state, again.state) == (FlightState.FAILED, FlightState.PROCESSING)
+    assert [(one.state, one.error) for one in viewed(failed).stages[2:]] == [
+        ("failed", "no image fits"), ("waiting", None),
+    ]  # fmt: skip
+
+
+def test_news_of_scaling_may_come_in_any_order() -> None:
+    failure = task_completed("failed", kind="scaler", error="no image fits")
+    scaled = staged(found(wanted=DOUBLED), to_be_scaled(applied=2), at(80))
+    assert completed(scaled, failure) == scaled
+    assert staged(scaled, to_be_scaled(), at(81)) == scaled
+    failed = completed(found(wanted=DOUBLED), failure)
+    assert staged(failed, to_be_scaled(), at(81)).state is FlightState.FAILED

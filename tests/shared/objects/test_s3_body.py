@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 from shared.objects.s3 import S3Objects
 from shared.objects.s3_body import HashedBody
 from shared.objects.s3_client import Server, s3_client
+from shared.objects.s3_send import Sender
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY
 
 LARGE = os.urandom((3 << 20) + 7)
@@ -99,7 +100,7 @@ async def test_a_strict_server_takes_what_is_put(
     (tmp_path / "given").write_bytes(content)
     given = {"bytes": content, "stream": stream(content), "path": tmp_path / "given"}[kind]
 
-    put = await S3Objects(client, "bucket", "a b").put("ü", given)  # type: ignore[arg-type]
+    put = await S3Objects(Sender(client), "bucket", "a b").put("ü", given)  # type: ignore[arg-type]
 
     assert server.bodies == [content]
     assert put.sha256 == hashlib.sha256(content).hexdigest() == server.heads[0]["x-amz-meta-sha256"]
@@ -125,14 +126,14 @@ async def test_a_wrong_hash_is_refused(client: Any, part: dict[str, Any]) -> Non
 async def test_a_repeated_request_sends_all_again(server: StrictServer, client: Any) -> None:
     server.busy_answers = 1
 
-    await S3Objects(client, "bucket", "").put("k", LARGE)
+    await S3Objects(Sender(client), "bucket", "").put("k", LARGE)
 
     assert server.bodies == [LARGE, LARGE]
 
 
 async def test_only_large_bodies_are_announced(server: StrictServer, client: Any) -> None:
-    await S3Objects(client, "bucket", "").put("k", b"small")
-    await S3Objects(client, "bucket", "").put("k", LARGE)
+    await S3Objects(Sender(client), "bucket", "").put("k", b"small")
+    await S3Objects(Sender(client), "bucket", "").put("k", LARGE)
 
     assert ["Expect" in head for head in server.heads] == [False, True]
 

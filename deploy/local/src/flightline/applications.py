@@ -9,10 +9,14 @@ from fastapi import FastAPI
 
 import discovery.main
 import ingest.main
+import mover.main
 import odm_gateway.main
+import scaler.main
 from shared.platform import Platform
 
 CREATE_APP: Mapping[str, Callable[[Any, Platform], FastAPI]] = {
+    "mover": mover.main.create_app,
+    "scaler": scaler.main.create_app,
     "odm-gateway": odm_gateway.main.create_app,
     "ingest": ingest.main.create_app,
     "discovery": discovery.main.create_app,

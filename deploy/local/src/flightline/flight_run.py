@@ -16,7 +16,7 @@ import odm_gateway.resources
 from discovery.domain.flights import ENDED, Flight, FlightState, Run
 from discovery.finder import Finder, Found, flight_name
 from flightline.display import Display
-from flightline.pipeline import ONLY_WHAT_IS_NAMED, PARTS, Pipeline, running_pipeline
+from flightline.pipeline import ONLY_WHAT_IS_NAMED, PARTS, SCALING, Pipeline, running_pipeline
 from flightline.products import collect, folder_for_products
 from ingest.domain.manifest import LeftOutFile, Manifest
 from ingest.domain.transfers import Transfer
@@ -68,7 +68,8 @@ async def run_flight(
         PermanentError: The flight cannot be processed; the message says why.
     """
     gateway = replace(PARTS["odm-gateway"], resources=partial(odm_gateway.resources.resources, spare=spare))
-    services = {**PARTS, "odm-gateway": gateway}
+    scaling = SCALING if wanted.options.scale else {}
+    services = {name: part() for name, part in scaling.items()} | {**PARTS, "odm-gateway": gateway}
     async with running_pipeline(_reading(settings, wanted.uri), ONLY_WHAT_IS_NAMED, services) as pipeline:
         finder: Finder = replace(pipeline.states["discovery"]["finder"], settle=SETTLE)
         found = await finder.find(wanted.uri)
@@ -77,7 +78,7 @@ async def run_flight(
         with folder_for_products(out):
             (flight,) = await finder.ask(found, wanted.options)
             _say_found(flight, display)
-            await _say_others(finder.flights, flight, display)
+            await _say_others(finder.flights, flight, display, scales=bool(scaling))
             async with background(_show(pipeline, flight.flight_id, display)):
                 flight = await _ended(finder.flights, await finder.settled(flight))
             return await _collected(pipeline, flight, out)
@@ -104,14 +105,8 @@ def flight_options(settings: list[str], scale: float | None = None) -> FlightOpt
     """Return what is wanted of a flight: processing options from ``NAME=VALUE`` texts, and a scale.
 
     Raises:
-        InvalidInputError: A text is not of this form, or nobody in this process could scale.
+        InvalidInputError: A text is not of this form.
     """
-    if scale is not None and "scaler" not in PARTS:
-        raise InvalidInputError(
-            f"--scale {scale:g}: the scaler is not part of this release; leave --scale out",
-            field="--scale",
-            value=scale,
-        )
     process = []
     for text in settings:
         name, equals, value = text.partition("=")
@@ -125,7 +120,8 @@ def flight_options(settings: list[str], scale: float | None = None) -> FlightOpt
 
 
 def _reading(settings: PlatformSettings, uri: str) -> PlatformSettings:
-    """Allow the folder that the user named, whatever the settings allow to others."""
+    """Allow the folder that the user named, whatever the settings allow to others; scale nothing besides."""
+    settings = settings.model_copy(update={"constants": None})
     if not uri.lower().startswith("file://"):
         return settings
     return settings.model_copy(update={"folders": (*settings.readable_folders, local_folder(uri))})
@@ -149,9 +145,10 @@ def _say_found(flight: Flight, display: Display) -> None:
         display.say(f"  left out: {skipped.path}: {skipped.reason}")
 
 
-async def _say_others(flights: Collection[Flight], ours: Flight, display: Display) -> None:
-    under_way = OneOf((FlightState.STAGING, FlightState.SCALING, FlightState.PROCESSING))
-    for document in (await flights.find({"state": under_way}, order=Order("updated_at"))).items:
+async def _say_others(flights: Collection[Flight], ours: Flight, display: Display, *, scales: bool) -> None:
+    states = (FlightState.STAGING, FlightState.PROCESSING, *((FlightState.SCALING,) if scales else ()))
+    found = await flights.find({"state": OneOf(states)}, order=Order("updated_at"))
+    for document in found.items:
         if document.id != ours.flight_id:
             display.say(f"  first goes on: {document.body.name}, which was interrupted or runs elsewhere")
 
@@ -168,8 +165,10 @@ async def _show(pipeline: Pipeline, flight_id: str, display: Display) -> None:
         async for progress in _readable(heard):
             if progress.flight_id != flight_id:
                 continue
-            if progress.stage == "staging" and progress.message:  # trouble, which people have to see
-                display.say(f"  staging {progress.message}")
+            if (
+                progress.stage in ("staging", "scaling") and progress.message
+            ):  # trouble that people have to see
+                display.say(f"  {progress.stage} {progress.message}")
             note = f"{progress.bytes / 1e6:.1f} MB" if progress.bytes else progress.message or ""
             display.stage(progress.stage, progress.done, progress.total, note)
 
@@ -196,12 +195,29 @@ async def _collected(pipeline: Pipeline, flight: Flight, out: Path) -> Result:
 
 
 async def _not_staged(pipeline: Pipeline, flight: Flight, run: Run) -> tuple[LeftOutFile, ...]:
-    """Return the images that ingest left out."""
+    """Return the images that ingest left out; the manifest of scaled ones names those and its own."""
+    manifest = await (_scaled_manifest if run.options.scale else _staged_manifest)(pipeline, flight, run)
+    objects = pipeline.platform.objects
+    return Manifest.model_validate_json(await objects.read(objects.key(manifest))).rejected
+
+
+async def _staged_manifest(pipeline: Pipeline, flight: Flight, run: Run) -> str:
     transfers: Collection[Transfer] = pipeline.states["ingest"]["transfers"]
     staged = (await transfers.load(f"{flight.flight_id}.{run.version}")).body.staged
     assert staged is not None
-    objects = pipeline.platform.objects
-    return Manifest.model_validate_json(await objects.read(objects.key(staged.manifest))).rejected
+    return staged.manifest
+
+
+async def _scaled_manifest(pipeline: Pipeline, flight: Flight, run: Run) -> str:
+    from scaler.domain.jobs import job_id_of  # noqa: PLC0415 - not needed but here
+    from scaler.jobs.opening import Jobs  # noqa: PLC0415
+
+    assert run.options.scale is not None
+    scaling: Jobs = pipeline.states["scaler"]["jobs"]
+    job = await scaling.jobs.load(job_id_of(flight.flight_id, run.version, run.options.scale))
+    assert job.body.result is not None
+    assert job.body.result.manifest is not None
+    return job.body.result.manifest
 
 
 def _not_used(run: Run) -> Iterator[LeftOutFile]:

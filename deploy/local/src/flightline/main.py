@@ -7,7 +7,9 @@ import typer
 from flightline import simulate
 from flightline.commands import dead_letters, doctor, events, flights, status
 from flightline.commands.discover import discover
+from flightline.commands.move import move
 from flightline.commands.run import run as run_command
+from flightline.commands.scale import scale
 from flightline.commands.sync import sync
 from flightline.commands.up import up
 
@@ -21,6 +23,8 @@ app.command(name="run")(run_command)
 app.command(name="up")(up)
 app.command(name="discover")(discover)
 app.command(name="sync")(sync)
+app.command(name="scale")(scale)
+app.command(name="move")(move)
 app.command(name="flights")(flights.flights)
 app.command(name="status")(status.status)
 app.command(name="doctor")(doctor.doctor)

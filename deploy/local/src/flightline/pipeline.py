@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,7 @@ import odm_gateway.config
 import odm_gateway.resources
 from flightline.session import PATIENCE
 from shared.errors import InvalidInputError
+from shared.events import ImageScaled, ImagesStaged
 from shared.messaging.port import Subscription
 from shared.platform import Platform, open_platform
 from shared.service.running import Resources, State, running
@@ -31,6 +32,20 @@ class Part:
     subscriptions: tuple[Subscription, ...]
 
 
+def _scaler() -> Part:
+    import scaler.config  # noqa: PLC0415 - most commands do without it, and begin sooner
+    import scaler.resources  # noqa: PLC0415
+
+    return Part(scaler.config.Settings, scaler.resources.resources, scaler.resources.SUBSCRIPTIONS)
+
+
+def _mover() -> Part:
+    import mover.config  # noqa: PLC0415 - as above
+    import mover.resources  # noqa: PLC0415
+
+    return Part(mover.config.Settings, mover.resources.resources, mover.resources.SUBSCRIPTIONS)
+
+
 PARTS: Mapping[str, Part] = {
     "odm-gateway": Part(
         odm_gateway.config.Settings, odm_gateway.resources.resources, odm_gateway.resources.SUBSCRIPTIONS
@@ -40,14 +55,24 @@ PARTS: Mapping[str, Part] = {
         discovery.config.Settings, discovery.resources.resources, discovery.resources.SUBSCRIPTIONS
     ),
 }
-"""Those that hear of events before those that tell of them."""
+"""What every flight needs; those that hear of events before those that tell of them."""
+
+SCALING: Mapping[str, Callable[[], Part]] = {"mover": _mover, "scaler": _scaler}
+"""What only flights need whose images are to be scaled, and folders on WebDAV servers."""
 
 ONLY_WHAT_IS_NAMED: Mapping[str, Mapping[str, Any]] = {
-    "discovery": {"roots": (), "tapis_scan_every": timedelta()}
+    "discovery": {"roots": (), "tapis_scan_every": timedelta()},
+    "scaler": {"raw_names_prefixes": None, "raw_remote_dir": None, "unsorted_remote_dir": None},
+    "mover": {"images_root_dir": None, "unsorted_remote_dir": None, "parent_tag_value": None},
 }
-"""For commands: discovery looks for nothing by itself."""
+"""For commands: nobody looks for anything by itself, as long as there are no constants either."""
 
-SUBSCRIPTIONS = tuple(subscription for part in PARTS.values() for subscription in part.subscriptions)
+SUBSCRIPTIONS = (
+    Subscription("mover", ImageScaled.type),
+    Subscription("scaler", ImagesStaged.type),
+    *(subscription for part in PARTS.values() for subscription in part.subscriptions),
+)
+"""Those of all services, whether they run or not: what concerns them waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +103,18 @@ async def running_pipeline(
         yield Pipeline(platform, states)
 
 
-def parts(only: list[str]) -> dict[str, Part]:
+def parts(only: Sequence[str] = ()) -> dict[str, Part]:
     """Return the services named, or all.
 
     Raises:
         InvalidInputError: There is no such service.
     """
+    names = (*SCALING, *PARTS)
     for name in only:
-        if name not in PARTS:
+        if name not in names:
             raise InvalidInputError(
-                f"there is no service {name}: {', '.join(PARTS)}", field="only", value=name
+                f"there is no service {name}: {', '.join(names)}", field="only", value=name
             )
-    return {name: part for name, part in PARTS.items() if not only or name in only}
+    return {
+        name: PARTS[name] if name in PARTS else SCALING[name]() for name in names if not only or name in only
+    }

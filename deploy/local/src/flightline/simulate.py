@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flightline.simulate_nextcloud import nextcloud
 from flightline.simulate_tapis import tapis
+from flightline.simulate_vault import vault
 from flightline.simulation.plan import FlightPlan
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Make up flights, and where they come from, to try things out.")
 app.command()(tapis)
+app.command()(nextcloud)
+app.command()(vault)
 
 _DEFAULTS = FlightPlan()
 

@@ -13,6 +13,7 @@ from ingest.journal import Journal
 from ingest.reading import blocks
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.objects.port import ContentError, ObjectStore, Part, StoredObject
+from shared.streams import Chunk
 
 PART_BYTES = 16 << 20
 PARTS_AT_MOST = 1000
@@ -35,7 +36,7 @@ class PartsCopy:
     key: str
     media_type: str
 
-    async def stored(self, chunks: AsyncIterator[bytes]) -> StoredObject:
+    async def stored(self, chunks: AsyncIterator[Chunk]) -> StoredObject:
         """Store what is missing, which ``chunks`` are, and make the object.
 
         Raises:
@@ -59,7 +60,7 @@ class PartsCopy:
         self.line = await self.journal.write(self.line.model_copy(update={"partial": partial}))
         return partial
 
-    async def _sent(self, partial: PartialCopy, chunks: AsyncIterator[bytes]) -> str | None:
+    async def _sent(self, partial: PartialCopy, chunks: AsyncIterator[Chunk]) -> str | None:
         """Send the parts, one while the next one comes; return the hash of the whole if all passed here."""
         whole = hashlib.sha256() if not partial.parts else None
         number, start = len(partial.parts) + 1, partial.stored_bytes

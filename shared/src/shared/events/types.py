@@ -149,14 +149,15 @@ class ImageScaled(EventData):
 
 
 class TaskCompleted(EventData):
-    """A task ended, well or badly. Told by odm-gateway, datalab and, of failures, ingest."""
+    """A task ended, well or badly. Told by odm-gateway, datalab and, of failures, ingest and scaler."""
 
     type: ClassVar[str] = "task-completed"
 
     task_id: Identifier
     """Names the task at the service that told this."""
-    kind: Literal["odm", "datalab", "ingest"]
-    """``ingest`` tells only of flights that could not be staged; ``images-staged`` tells of the others."""
+    kind: Literal["odm", "datalab", "ingest", "scaler"]
+    """``ingest`` and ``scaler`` tell only of flights that could not be staged, or scaled; ``images-staged``
+    tells of the others."""
     name: str
     """What people call the task."""
     status: Literal["completed", "failed", "canceled"]

@@ -20,6 +20,7 @@ from uuid import uuid4
 from shared.errors import DamagedError, PermanentError, StorageFullError, TransientError
 from shared.objects.names import sidecar_path
 from shared.objects.port import ContentError
+from shared.streams import Chunk
 
 BLOCK_BYTES = 256 << 10
 """Hashed and written together while it is in the processor's cache: twice as fast as 8 MiB."""
@@ -68,7 +69,7 @@ class Incoming:
         """Return the hex digest of what was written."""
         return self._hash.hexdigest()
 
-    def write(self, chunks: Sequence[bytes]) -> None:
+    def write(self, chunks: Sequence[Chunk]) -> None:
         """Append ``chunks``."""
         for chunk in chunks:
             view = memoryview(chunk)

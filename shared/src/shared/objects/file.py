@@ -39,6 +39,7 @@ from shared.objects.port import CHUNK_BYTES, NoUrlError, ObjectExistsError, Part
 from shared.objects.receive import finished, receive
 from shared.objects.signing import Signer
 from shared.objects.walk import described, walk
+from shared.streams import Chunk
 
 LIST_AT_ONCE = 256
 LEFTOVER_AGE = timedelta(days=1)
@@ -66,7 +67,7 @@ class FileObjects:
     async def put(
         self,
         key: str,
-        content: AsyncIterator[bytes] | bytes | Path,
+        content: AsyncIterator[Chunk] | bytes | Path,
         *,
         create_only: bool = False,
         size_bytes: int | None = None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shared.errors import ConflictError, PermanentError
+from shared.streams import Chunk
 
 CHUNK_BYTES = 1 << 20
 
@@ -117,7 +118,7 @@ class ObjectStore(Protocol):
     async def put(
         self,
         key: str,
-        content: AsyncIterator[bytes] | bytes | Path,
+        content: AsyncIterator[Chunk] | bytes | Path,
         *,
         create_only: bool = False,
         size_bytes: int | None = None,

@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 from shared.errors import NotFoundError
 from shared.objects.disk import Incoming
 from shared.objects.port import ContentError
+from shared.streams import Chunk
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ async def finished(function: Callable[[], T]) -> T:
 
 
 async def receive(
-    incoming: Incoming, content: AsyncIterator[bytes] | bytes | Path, size_bytes: int | None
+    incoming: Incoming, content: AsyncIterator[Chunk] | bytes | Path, size_bytes: int | None
 ) -> None:
     """Write ``content`` to ``incoming``; a stream ends early once it exceeds ``size_bytes``.
 
@@ -50,9 +51,9 @@ async def receive(
             await finished(incoming.settle)
 
 
-async def _receive_stream(incoming: Incoming, content: AsyncIterator[bytes], size_bytes: int | None) -> None:
+async def _receive_stream(incoming: Incoming, content: AsyncIterator[Chunk], size_bytes: int | None) -> None:
     """Write one buffer while the next one fills."""
-    waiting: list[bytes] = []
+    waiting: list[Chunk] = []
     waiting_bytes = arrived_bytes = 0
     async with _Writing(incoming) as writing:
         async for chunk in content:
@@ -83,7 +84,7 @@ class _Writing:
             if error is None:
                 self._running.result()
 
-    async def write(self, chunks: list[bytes]) -> None:
+    async def write(self, chunks: list[Chunk]) -> None:
         """Begin to write ``chunks``, once those before are written."""
         if self._running:
             await asyncio.shield(self._running)

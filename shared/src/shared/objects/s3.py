@@ -41,10 +41,11 @@ from shared.objects.port import (
 )
 from shared.objects.receive import finished, receive
 from shared.objects.s3_body import HashedBody
-from shared.objects.s3_client import Server, s3_client
+from shared.objects.s3_client import Server, s3_sender
 from shared.objects.s3_errors import s3_errors, status_of
 from shared.objects.s3_headers import described, describing
 from shared.objects.s3_parts import S3Parts
+from shared.objects.s3_send import Sender
 from shared.objects.s3_upload import (
     PART_BYTES,
     Completing,
@@ -57,7 +58,7 @@ from shared.objects.s3_upload import (
     parts_of,
     send_parts,
 )
-from shared.streams import nothing
+from shared.streams import Chunk, nothing
 
 COPY_AT_ONCE_BYTES = 5 << 30
 """More than this, S3 copies in parts only."""
@@ -75,15 +76,16 @@ async def open_s3(url: str, server: Server) -> AsyncIterator[S3Objects]:
     parts = urlsplit(url)
     if parts.scheme != "s3" or not parts.netloc:
         raise InvalidInputError(f"{url}: write s3://bucket or s3://bucket/prefix", field="url", value=url)
-    async with s3_client(server) as client:
-        yield S3Objects(client, parts.netloc, unquote(parts.path).strip("/"))
+    async with s3_sender(server) as sender:
+        yield S3Objects(sender, parts.netloc, unquote(parts.path).strip("/"))
 
 
 class S3Objects:
     """The objects below ``prefix`` in ``bucket``."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
-        self._client = client
+    def __init__(self, sender: Sender, bucket: str, prefix: str) -> None:
+        self._sender = sender
+        self._client = sender.client
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._base = key_to_uri(f"s3://{bucket}", prefix) if prefix else f"s3://{bucket}"
@@ -91,7 +93,7 @@ class S3Objects:
     async def put(
         self,
         key: str,
-        content: AsyncIterator[bytes] | bytes | Path,
+        content: AsyncIterator[Chunk] | bytes | Path,
         *,
         create_only: bool = False,
         size_bytes: int | None = None,
@@ -238,7 +240,7 @@ class S3Objects:
     @property
     def parts(self) -> Parts:
         """Return the way in for objects that arrive in parts."""
-        return S3Parts(self._client, self._target, self._require, self.open, self._copy)
+        return S3Parts(self._sender, self._target, self._require, self.open, self._copy)
 
     def uri(self, key: str) -> str:
         """Return the object's URI, which events carry."""
@@ -295,15 +297,13 @@ class S3Objects:
     async def _send_whole(
         self, content: HashedBody, about: StoredObject, conditions: dict[str, str]
     ) -> StoredObject:
-        answer = await self._client.put_object(
-            **self._target(about.key), Body=content, **describing(about), **conditions
-        )
-        moment = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        answered = await self._sender.whole(self._target(about.key), content, about, conditions)
+        moment = answered.get("date")
         return replace(
             about,
             size_bytes=len(content),
             modified_at=parsedate_to_datetime(moment) if moment else about.modified_at,
-            etag=answer["ETag"].strip('"'),
+            etag=answered["etag"].strip('"'),
         )
 
     async def _send_parts(
@@ -316,7 +316,7 @@ class S3Objects:
         upload = Upload(self._client, self._target(about.key))
 
         async def send(upload_id: str) -> Completing:
-            completing = await send_parts(upload, upload_id, parts)
+            completing = await send_parts(self._sender, upload.target, upload_id, parts)
             measured.check()
             return completing
 

@@ -27,7 +27,7 @@ class HashedBody:
 
     def __init__(self, pieces: Sequence[memoryview], sha256: str) -> None:
         self.sha256 = sha256
-        self._pieces = pieces
+        self.pieces = pieces
         self._size_bytes = sum(map(len, pieces))
         self._joined: memoryview | None = None
         self._position = 0
@@ -37,7 +37,7 @@ class HashedBody:
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
         sent_bytes = 0
-        for piece in self._pieces:
+        for piece in self.pieces:
             for start in range(0, len(piece), SENT_AT_ONCE_BYTES):
                 part = piece[start : start + SENT_AT_ONCE_BYTES]
                 yield part
@@ -50,7 +50,7 @@ class HashedBody:
     def read(self, size: int = -1) -> memoryview:
         """Return the next ``size`` bytes, or all that are left; only this puts the pieces together."""
         if self._joined is None:
-            self._joined = self._pieces[0] if len(self._pieces) == 1 else memoryview(b"".join(self._pieces))
+            self._joined = self.pieces[0] if len(self.pieces) == 1 else memoryview(b"".join(self.pieces))
         start, end = self._position, None if size < 0 else self._position + size
         part = self._joined[start:end]
         self._position += len(part)
@@ -66,14 +66,16 @@ class HashedBody:
         return self._position
 
 
-class _HashedBodyAuth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
+class HashedBodyAuth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
+    """Signs with the hash that a ``HashedBody`` brings along."""
+
     @override
     def payload(self, request: Any) -> str:
         # Not ``request.body``, which prepares the whole request each time that it is asked for.
         return request.data.sha256 if isinstance(request.data, HashedBody) else super().payload(request)
 
 
-AUTH_TYPE_MAPS[_SIGNATURE] = _HashedBodyAuth  # changes nothing for clients that do not choose it
+AUTH_TYPE_MAPS[_SIGNATURE] = HashedBodyAuth  # changes nothing for clients that do not choose it
 
 
 def sign_hashed_bodies(client: Any) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr
 
+from shared.bulk import open_bulk
 from shared.errors import PermanentError
 
 try:
@@ -16,10 +17,14 @@ try:
     from aiobotocore.session import get_session
 
     from shared.objects.s3_body import sign_hashed_bodies
+    from shared.objects.s3_send import Sender, ShortWay
 except ImportError as missing:
     raise PermanentError("S3 needs the extra shared[s3]: pip install 'shared[s3]'") from missing
 
 REQUESTS_AT_ONCE = 64
+BODIES_AT_ONCE = 32
+CONNECT_S = 5
+READ_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +40,37 @@ class Server:
 @asynccontextmanager
 async def s3_client(server: Server) -> AsyncIterator[Any]:
     """Open a client whose requests are bounded in time and number, and repeated by its own rules."""
+    async with _client(_session(server), server) as client:
+        yield client
+
+
+@asynccontextmanager
+async def s3_sender(server: Server) -> AsyncIterator[Sender]:
+    """Open a client, and a short way for bodies beside it."""
+    session = _session(server)
+    trusted = session.get_config_variable("ca_bundle")
+    async with (
+        _client(session, server) as client,
+        open_bulk(
+            allowed=_all, connections=BODIES_AT_ONCE, connect_s=CONNECT_S, read_s=READ_S, ca_file=trusted
+        ) as bulk,
+    ):
+        credentials = await session.get_credentials()
+        yield Sender(client, ShortWay(client, credentials, bulk) if credentials else None)
+
+
+def _session(server: Server) -> Any:
+    session = get_session()
+    if server.access_key and server.secret_key:
+        session.set_credentials(server.access_key, server.secret_key.get_secret_value())
+    return session
+
+
+def _client(session: Any, server: Server) -> Any:
     config = AioConfig(
         retries={"mode": "standard", "max_attempts": 5},
-        connect_timeout=5,
-        read_timeout=60,
+        connect_timeout=CONNECT_S,
+        read_timeout=READ_S,
         max_pool_connections=REQUESTS_AT_ONCE,
         request_checksum_calculation="when_required",  # the signature covers the body's SHA-256 already
         response_checksum_validation="when_required",
@@ -47,13 +79,20 @@ async def s3_client(server: Server) -> AsyncIterator[Any]:
         signature_version="s3v4",  # else URLs of older regions get version 2, which few servers know any more
         s3={"addressing_style": "path" if server.endpoint_url else "auto", "payload_signing_enabled": True},
     )
-    async with get_session().create_client(
-        "s3",
-        endpoint_url=server.endpoint_url,
-        region_name=server.region,
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=server.secret_key.get_secret_value() if server.secret_key else None,
-        config=config,
-    ) as client:
+    return _signing(
+        session.create_client(
+            "s3", endpoint_url=server.endpoint_url, region_name=server.region, config=config
+        )
+    )
+
+
+@asynccontextmanager
+async def _signing(creating: Any) -> AsyncIterator[Any]:
+    async with creating as client:
         sign_hashed_bodies(client)
         yield client
+
+
+def _all(_host: str, addresses: Iterable[str]) -> set[str]:
+    """Return all addresses: an operator named the server."""
+    return set(addresses)

@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -16,6 +15,7 @@ from shared.objects.part_hashes import PartHashes
 from shared.objects.port import ContentError, Part, StoredObject
 from shared.objects.s3_body import HashedBody
 from shared.objects.s3_errors import s3_errors, status_of
+from shared.objects.s3_send import Sender
 
 Opening = Callable[[str], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
@@ -24,7 +24,7 @@ Opening = Callable[[str], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 class S3Parts:
     """The multipart uploads of one store, whose own methods it is made of."""
 
-    client: Any
+    sender: Sender
     target: Callable[[str], dict[str, str]]
     require: Callable[[str], Awaitable[StoredObject]]
     opening: Opening
@@ -33,7 +33,7 @@ class S3Parts:
     async def begin(self, key: str) -> str:
         """Begin an object and return the name of its upload."""
         with s3_errors(key):
-            begun = await self.client.create_multipart_upload(**self.target(key))
+            begun = await self.sender.client.create_multipart_upload(**self.target(key))
         return str(begun["UploadId"])
 
     async def send(self, key: str, upload: str, number: int, start: int, content: bytes) -> Part:
@@ -45,13 +45,9 @@ class S3Parts:
         del start  # parts are put together by number
         sha256 = (await asyncio.to_thread(hashlib.sha256, content)).hexdigest()
         with s3_errors(key):
-            answer = await self.client.upload_part(
-                **self.target(key),
-                UploadId=upload,
-                PartNumber=number,
-                Body=HashedBody([memoryview(content)], sha256),
-            )
-        return Part(number, len(content), sha256, str(answer["ETag"]))
+            body = HashedBody([memoryview(content)], sha256)
+            etag = await self.sender.part(self.target(key), upload, number, body)
+        return Part(number, len(content), sha256, etag)
 
     async def finish(
         self,
@@ -82,14 +78,14 @@ class S3Parts:
     async def abort(self, key: str, upload: str) -> None:
         """Forget an upload and its parts; there being none is no error."""
         with suppress(NotFoundError), s3_errors(key):
-            await self.client.abort_multipart_upload(**self.target(key), UploadId=upload)
+            await self.sender.client.abort_multipart_upload(**self.target(key), UploadId=upload)
 
     async def _complete(self, key: str, upload: str, parts: Sequence[Part]) -> bool:
         """Return whether the upload ended now; else it did before, unless the object is missing."""
         named = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
         with s3_errors(key):
             try:
-                await self.client.complete_multipart_upload(
+                await self.sender.client.complete_multipart_upload(
                     **self.target(key), UploadId=upload, MultipartUpload={"Parts": named}
                 )
             except ClientError as error:

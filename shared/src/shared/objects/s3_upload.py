@@ -15,6 +15,8 @@ from shared.objects.disk import errors_translated
 from shared.objects.port import ContentError
 from shared.objects.s3_body import HashedBody
 from shared.objects.s3_errors import s3_errors
+from shared.objects.s3_send import Sender
+from shared.streams import Chunk
 
 PART_BYTES = 16 << 20
 PIECE_BYTES = 16 << 10
@@ -25,7 +27,7 @@ HASHED_AT_ONCE_BYTES = 128 << 10
 PARTS_AT_MOST = 10_000
 ABORT_WITHIN_S = 15
 
-Content = AsyncIterator[bytes] | bytes | Path
+Content = AsyncIterator[Chunk] | bytes | Path
 Pieces = list[memoryview]
 """Content as it came, which nobody put together."""
 Completing = list[dict[str, Any]]
@@ -112,7 +114,7 @@ async def _file_parts(path: Path, part_bytes: int) -> AsyncIterator[bytes]:
             yield part
 
 
-async def _stream_parts(content: AsyncIterator[bytes], part_bytes: int) -> AsyncIterator[Pieces]:
+async def _stream_parts(content: AsyncIterator[Chunk], part_bytes: int) -> AsyncIterator[Pieces]:
     part = _Filling(part_bytes)
     async for chunk in content:
         rest = memoryview(chunk)
@@ -172,15 +174,10 @@ def opened_file(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-async def send_parts(upload: Upload, upload_id: str, parts: AsyncIterator[HashedBody]) -> Completing:
+async def send_parts(
+    sender: Sender, target: dict[str, str], upload_id: str, parts: AsyncIterator[HashedBody]
+) -> Completing:
     """Send ``parts`` as they come, a few at a time, and return what completes the upload."""
-
-    async def send(number: int, part: HashedBody) -> str:
-        answer = await upload.client.upload_part(
-            **upload.target, UploadId=upload_id, PartNumber=number, Body=part
-        )
-        return str(answer["ETag"])
-
     sending: list[asyncio.Task[str]] = []
     slots = asyncio.Semaphore(PARTS_AT_ONCE)
     with _first_error():
@@ -189,9 +186,9 @@ async def send_parts(upload: Upload, upload_id: str, parts: AsyncIterator[Hashed
                 await slots.acquire()
                 if len(sending) == PARTS_AT_MOST:
                     raise PermanentError(
-                        f"{upload.target['Key']} is too large for S3: more than {PARTS_AT_MOST} parts"
+                        f"{target['Key']} is too large for S3: more than {PARTS_AT_MOST} parts"
                     )
-                task = group.create_task(send(len(sending) + 1, part))
+                task = group.create_task(sender.part(target, upload_id, len(sending) + 1, part))
                 task.add_done_callback(lambda _: slots.release())
                 sending.append(task)
     return _completing([task.result() for task in sending])

@@ -3,24 +3,53 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastapi import FastAPI
 
 from shared.errors import InvalidInputError
 from shared.logging import configure_logging
-from shared.service.serving import run
+from shared.service.serving import new_event_loop, run
 from shared.setting_faults import variable
 from shared.settings import PlatformSettings, ServiceSettings, load
 
 S = TypeVar("S", bound=ServiceSettings)
 
 
-def start(name: str, purpose: str, settings: type[S], create_app: Callable[[S], FastAPI]) -> None:
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """An option of the command that sets a field of the service's settings."""
+
+    option: str
+    field: str
+    metavar: str
+
+
+@dataclass(frozen=True, slots=True)
+class Errand(Generic[S]):
+    """An option by which the command does one thing, instead of serving, and ends."""
+
+    option: str
+    help: str
+    run: Callable[[S], Awaitable[int]]
+    """Returns the exit code."""
+
+
+def start(
+    name: str,
+    purpose: str,
+    settings: type[S],
+    create_app: Callable[[S], FastAPI],
+    *,
+    flags: Sequence[Flag] = (),
+    errands: Sequence[Errand[S]] = (),
+) -> None:
     """Be the process of one service: read settings, set logs up, serve; say in a sentence what is wrong.
 
     Args:
@@ -28,12 +57,18 @@ def start(name: str, purpose: str, settings: type[S], create_app: Callable[[S], 
         purpose: What it does, in a sentence.
         settings: Its own; those of the platform come beside them.
         create_app: Makes the service.
+        flags: Options that win over the environment.
+        errands: What it can do instead of serving; of several, the first listed here is done.
     """
-    _parser(name, purpose, settings).parse_args()
+    given = vars(_parser(name, purpose, settings, flags, errands).parse_args())
+    chosen = next((errand for errand in errands if given[errand.option]), None)
+    told = {flag.field: given[flag.field] for flag in flags if given[flag.field] is not None}
     try:
         platform = load(PlatformSettings)
         configure_logging(name, log_format=platform.log_format, level=platform.log_level)
-        own = load(settings)
+        own = load(settings, **told)
+        if chosen:
+            sys.exit(_done(chosen, own))
         run(create_app(own), own)
     except InvalidInputError as error:
         sys.exit(f"{name}: {error}")
@@ -44,6 +79,14 @@ def start(name: str, purpose: str, settings: type[S], create_app: Callable[[S], 
         sys.exit("\n".join(f"{name}: {error}" for error in _leaves(matching)))
 
 
+def _done(errand: Errand[S], settings: S) -> int:
+    async def doing() -> int:
+        return await errand.run(settings)
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(doing())
+
+
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
@@ -52,7 +95,13 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield error
 
 
-def _parser(name: str, purpose: str, settings: type[ServiceSettings]) -> argparse.ArgumentParser:
+def _parser(
+    name: str,
+    purpose: str,
+    settings: type[ServiceSettings],
+    flags: Sequence[Flag],
+    errands: Sequence[Errand[Any]],
+) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=name,
         description=f"{purpose} Serves until SIGTERM or Ctrl-C.",
@@ -60,6 +109,11 @@ def _parser(name: str, purpose: str, settings: type[ServiceSettings]) -> argpars
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version(name)}")
+    for flag in flags:
+        told = (settings.model_fields[flag.field].description or "").replace("`", "").replace("%", "%%")
+        parser.add_argument(flag.option, dest=flag.field, metavar=flag.metavar, help=told)
+    for errand in errands:
+        parser.add_argument(errand.option, dest=errand.option, action="store_true", help=errand.help)
     return parser
 
 

@@ -14,7 +14,7 @@ from shared.tapis.throttle import Throttle
 async def chunks(answer: ClientResponse, where: str, pace: Pace, throttle: Throttle) -> AsyncIterator[bytes]:
     """Yield the body; where it comes badly, less is asked for at a time."""
     try:
-        async for chunk in paced(answer.content, where, pace):
+        async for chunk in paced(answer.content.readany, where, pace):
             yield chunk
     except TransientError:
         throttle.slowed(0)

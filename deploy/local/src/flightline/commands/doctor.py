@@ -55,8 +55,15 @@ async def _findings(settings: PlatformSettings) -> list[Finding]:
         "state": _state,
         "objects": _objects,
         "ports": _ports,
+        **_constants_checks(settings),
     }
     return [await _finding(what, check, settings) for what, check in checks.items()]
+
+
+def _constants_checks(settings: PlatformSettings) -> dict[str, Callable[[PlatformSettings], Awaitable[str]]]:
+    from flightline.commands.doctor_constants import constants_checks  # noqa: PLC0415 - so that --help is quick
+
+    return constants_checks(settings)
 
 
 async def _finding(
@@ -113,11 +120,11 @@ async def _objects(settings: PlatformSettings) -> str:
 
 
 async def _ports(_settings: PlatformSettings) -> str:
-    from flightline.pipeline import PARTS  # noqa: PLC0415
+    from flightline.pipeline import parts  # noqa: PLC0415
     from shared.settings import load  # noqa: PLC0415
 
     taken = []
-    for name, part in PARTS.items():
+    for name, part in parts().items():
         own = load(part.settings)
         with socket.socket() as probe:
             probe.settimeout(1)

@@ -31,7 +31,7 @@ def run(
     ] = None,
     scale: Annotated[
         float | None,
-        typer.Option(min=0.1, max=8, help="Scale the images by this factor first; needs the scaler service."),
+        typer.Option(min=0.1, max=8, help="Scale the images by this factor first."),
     ] = None,
     options: Annotated[
         list[str] | None,

@@ -21,7 +21,11 @@ def up(
         list[str] | None, typer.Option(metavar="NAME", help="Run only this service; repeatable.")
     ] = None,
 ) -> None:
-    """Run the services until Ctrl-C: discovery on 8001, ingest on 8002, odm-gateway on 31100."""
+    """Run the services until Ctrl-C.
+
+    Without other settings they listen on 127.0.0.1: discovery on 8001, ingest on 8002, scaler on 8003,
+    mover on 8004, odm-gateway on 31100.
+    """
     with session("up") as settings:
         from shared.service.serving import new_event_loop  # noqa: PLC0415 - so that --help is quick
 

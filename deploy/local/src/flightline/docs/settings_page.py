@@ -13,7 +13,9 @@ from pydantic_settings import BaseSettings
 from discovery.config import Settings as DiscoverySettings
 from flightline.docs.schema_text import cell, limit_words, type_words
 from ingest.config import Settings as IngestSettings
+from mover.config import Settings as MoverSettings
 from odm_gateway.config import Settings as OdmGatewaySettings
+from scaler.config import Settings as ScalerSettings
 from shared.durations import format_duration
 from shared.setting_faults import variable
 from shared.settings import PlatformSettings
@@ -22,6 +24,8 @@ SETTINGS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("All services", PlatformSettings),
     ("discovery", DiscoverySettings),
     ("ingest", IngestSettings),
+    ("scaler", ScalerSettings),
+    ("mover", MoverSettings),
     ("odm-gateway", OdmGatewaySettings),
 )
 
@@ -31,8 +35,9 @@ _HEAD = """\
 
 Settings are environment variables. Durations are written `30s`, `5m`, `1h30m`, `PT5M`, or as a number of
 seconds. A secret, and the URLs of broker and document store, may be a reference, resolved once at the start:
-`env:NAME` is another variable, `file:/path` the content of a file. What cannot be used stops the start with
-one line per variable, and no secret in it; a variable that looks like a misspelt setting is warned about.
+`env:NAME` is another variable, `file:/path` the content of a file, `vault:mount/path#key` what Vault holds
+([secrets.md](secrets.md)). What cannot be used stops the start with one line per variable, and no secret in
+it; a variable that looks like a misspelt setting is warned about.
 """
 
 

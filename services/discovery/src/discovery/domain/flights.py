@@ -69,8 +69,11 @@ class Run(Frozen):
     task_id: str | None = None
     finished_at: AwareDatetime | None = None
     error: str | None = None
+    scaled_at: AwareDatetime | None = None
     ended_in_staging: bool = False
     """It never was staged; whoever tries that again may bring it back to life."""
+    ended_in_scaling: bool = False
+    """It was staged, but never scaled as it was to be; scaled images bring it back to life."""
     outputs: str | None = None
     assets: tuple[str, ...] = ()
     summary: dict[str, Any] = {}
@@ -204,7 +207,8 @@ def staged(flight: Flight, event: ImagesStaged, now: datetime) -> Flight:
     )
     state = _state_after_staging(event)
     is_late = state is FlightState.SCALING and run.state is FlightState.PROCESSING
-    is_over = run.state in ENDED and not run.ended_in_staging
+    is_scaled = event.scale.applied is not None
+    is_over = run.state in ENDED and not (run.ended_in_staging or (run.ended_in_scaling and is_scaled))
     if is_over or is_late:
         return flight
     return _with_news(
@@ -213,9 +217,11 @@ def staged(flight: Flight, event: ImagesStaged, now: datetime) -> Flight:
             update={
                 "state": state,
                 "ended_in_staging": False,
+                "ended_in_scaling": False,
                 "error": None,
                 "finished_at": None,
-                "staged_at": now,
+                "staged_at": (run.staged_at or now) if is_scaled else now,
+                "scaled_at": now if is_scaled else None,
                 "staged_prefix": event.prefix,
                 "image_count": event.image_count,
                 "total_bytes": event.total_bytes,
@@ -226,12 +232,12 @@ def staged(flight: Flight, event: ImagesStaged, now: datetime) -> Flight:
 
 
 def completed(flight: Flight, event: TaskCompleted) -> Flight:
-    """Return the flight after its task ended; that staging failed before it succeeded is no news."""
+    """Return the flight after its task ended; that an earlier stage failed before it succeeded is no news."""
     run = _run_of(flight, event.version or "", event.rerun) or Run(
         version=event.version or "", rerun=event.rerun, found_at=event.started_at or event.finished_at
     )
-    in_staging = event.kind == "ingest"
-    if in_staging and run.staged_at is not None:
+    in_staging, in_scaling = event.kind == "ingest", event.kind == "scaler"
+    if (in_staging and run.staged_at is not None) or (in_scaling and run.scaled_at is not None):
         return flight
     return _with_news(
         flight,
@@ -239,6 +245,7 @@ def completed(flight: Flight, event: TaskCompleted) -> Flight:
             update={
                 "state": FlightState(event.status),
                 "ended_in_staging": in_staging,
+                "ended_in_scaling": in_scaling,
                 "task_id": event.task_id,
                 "finished_at": event.finished_at,
                 "error": event.error,

@@ -15,7 +15,7 @@ StageState = Literal["waiting", "under way", "done", "failed", "canceled", "skip
 class Stage(Frozen):
     """One part of a flight's way."""
 
-    name: Literal["found", "staged", "processed"]
+    name: Literal["found", "staged", "scaled", "processed"]
     state: StageState
     image_count: int | None = None
     total_bytes: int | None = None
@@ -37,7 +37,7 @@ class FlightView(Flight):
 def viewed(flight: Flight) -> FlightView:
     """Return a flight as it is shown."""
     run = flight.run
-    stages = (_found(flight), _staged(run), _processed(run))
+    stages = (_found(flight), _staged(run), *_scaled(run), _processed(run))
     products = [f"{run.outputs.rstrip('/')}/{name}" for name in run.assets] if run and run.outputs else []
     errors = [flight.trouble, *(stage.error for stage in stages)]
     return FlightView(
@@ -91,8 +91,27 @@ def _done_or(staged_at: datetime | None, state: FlightState) -> StageState:
             return "under way"
 
 
+def _scaled(run: Run | None) -> tuple[Stage, ...]:
+    """Return the stage of a flight whose images are to be scaled; of others, none."""
+    if run is None or run.options.scale is None:
+        return ()
+    if run.staged_at is None:
+        return (Stage(name="scaled", state="waiting"),)
+    return (
+        Stage(
+            name="scaled",
+            state=_done_or(run.scaled_at, run.state),
+            image_count=run.image_count,
+            began_at=run.staged_at,
+            ended_at=run.scaled_at,
+            error=run.error if run.ended_in_scaling else None,
+        ),
+    )
+
+
 def _processed(run: Run | None) -> Stage:
-    if run is None or (run.staged_at is None and run.state is not FlightState.COMPLETED):
+    is_staged = run is not None and run.staged_at is not None and not run.ended_in_scaling
+    if run is None or not (is_staged or run.state is FlightState.COMPLETED):
         return Stage(name="processed", state="waiting")
     states: dict[FlightState, StageState] = {
         FlightState.STAGED: "skipped",
@@ -105,7 +124,7 @@ def _processed(run: Run | None) -> Stage:
         name="processed",
         state=states.get(run.state, "under way"),
         image_count=run.image_count,
-        began_at=run.staged_at,
+        began_at=run.scaled_at or run.staged_at,
         ended_at=run.finished_at,
         error=run.error,
     )
