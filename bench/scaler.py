@@ -38,6 +38,7 @@ from tests.support.dav_servers import PASSWORD, USER, RunningDav, running_dav
 from bench.used import MB
 from scaler.domain.asks import Asks
 from scaler.imaging import scale_image, turbo
+from shared.logging import configure_logging
 
 LIMIT = 400_000_000
 TRANSFERS = 10
@@ -59,6 +60,7 @@ def main() -> None:
     if given.child:
         _be_measured(given.child, *given.place)
         return
+    configure_logging("bench", log_format="json", level="warning")
     cv2.setNumThreads(1)
     photo = made_photo(given.megapixels)
     figures = {"photo, MB": len(photo) / MB} | kernel(photo, given.repeats)
@@ -256,7 +258,6 @@ async def service(folder: Path, *, fast: bool) -> None:
     from scaler.collections import RAW_IMAGES, SWITCHES  # noqa: PLC0415
     from scaler.config import Settings  # noqa: PLC0415
     from scaler.webdav.opening import opened_webdav  # noqa: PLC0415
-    from shared.logging import configure_logging  # noqa: PLC0415
     from shared.messaging.relay import OutboxRelay  # noqa: PLC0415
     from shared.platform import open_platform  # noqa: PLC0415
     from shared.settings import PlatformSettings, load  # noqa: PLC0415

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from flightline.applications import CREATE_APP
 from flightline.flight_run import flight_options, source_uri
+from flightline.pipeline import SUBSCRIPTIONS, parts
 from shared.errors import InvalidInputError
 from tests.support.columns import Column
 
@@ -127,3 +129,9 @@ def test_a_place_for_products_is_refused_before_the_work(column: Column, tmp_pat
     assert code == 2
     assert f"products cannot be written to {tmp_path / place}" in text
     assert column.run_json("flights") == []
+
+
+def test_the_queues_that_are_named_ahead_are_those_of_the_services() -> None:
+    services = parts().values()
+    assert {subscription for part in services for subscription in part.subscriptions} == set(SUBSCRIPTIONS)
+    assert parts().keys() == CREATE_APP.keys()

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from flightline.main import app
 from tests.scaler.imaging.pictures import jpeg, picture, png
+from tests.support.small_disk import CannotMountError, small_disk
 
 PHOTO = jpeg(picture(64, 48))
 
@@ -53,7 +54,7 @@ def shape(path: Path) -> Any:
     return pixels.shape
 
 
-def test_a_folder_is_scaled_and_each_file_is_as_old_as_its_source(folder: Path, out: Path) -> None:
+def test_a_folder_is_scaled_with_the_times_of_its_files_and_only_once(folder: Path, out: Path) -> None:
     document = scaled(folder, "--out", out, "--factor", "1.5", "--interpolation", "cubic", "--quality", "80")
 
     assert sorted(path.name for path in out.iterdir()) == ["DJI_0001.JPG", "DJI_0002.JPG", "wrong.png"]
@@ -64,37 +65,27 @@ def test_a_folder_is_scaled_and_each_file_is_as_old_as_its_source(folder: Path, 
     for one in document["images"]:
         assert sha256(Path(one["target"]).read_bytes()).hexdigest() == one["sha256"]
 
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in out.iterdir()}
+    again = scaled(folder, "--out", out, "--factor", "1.5", "--interpolation", "cubic", "--quality", "80")
 
-def test_the_same_again_changes_nothing(folder: Path, out: Path) -> None:
-    scaled(folder, "--out", out)
-    before = {path: (path.stat().st_ino, path.read_bytes()) for path in out.iterdir()}
-
-    document = scaled(folder, "--out", out)
-
-    assert (document["scaled"], document["unchanged"]) == (0, 3)
-    assert {path: (path.stat().st_ino, path.read_bytes()) for path in out.iterdir()} == before
+    assert (again["scaled"], again["unchanged"]) == (0, 3)
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in out.iterdir()} == before
 
 
-def test_another_image_of_the_same_name_gets_a_number(folder: Path, out: Path) -> None:
-    out.mkdir(parents=True)
-    (out / "DJI_0001.JPG").write_bytes(b"something else")
-
-    document = scaled(folder / "DJI_0001.JPG", "--out", out)
-
-    assert (out / "DJI_0001.JPG").read_bytes() == b"something else"
-    assert document["images"][0]["target"] == str(out / "DJI_0001-2.JPG")
-
-
-def test_an_image_in_the_folder_where_it_goes_is_not_overwritten(folder: Path) -> None:
-    scaled(folder / "DJI_0001.JPG", "--out", folder)
+def test_another_file_of_the_same_name_is_not_overwritten_not_even_the_original(folder: Path) -> None:
+    document = scaled(folder / "DJI_0001.JPG", "--out", folder)
 
     assert (folder / "DJI_0001.JPG").read_bytes() == PHOTO
+    assert document["images"][0]["target"] == str(folder / "DJI_0001-2.JPG")
     assert shape(folder / "DJI_0001-2.JPG") == (96, 128, 3)
 
 
 def test_what_cannot_be_scaled_is_said_with_its_reason_and_the_rest_is_done(folder: Path, out: Path) -> None:
     (folder / "cut.jpg").write_bytes(PHOTO[:-20])
     (folder / "empty.jpg").touch()
+    for name in ("DJI_0001.JPG", "DJI_0002.JPG"):
+        with (folder / name).open("ab") as file:
+            file.write(b"a gain map" * 10)
 
     found = scale(folder, folder / "notes.txt", "--out", out)
 
@@ -103,6 +94,7 @@ def test_what_cannot_be_scaled_is_said_with_its_reason_and_the_rest_is_done(fold
     assert "empty.jpg: the file is empty (zero-bytes)" in found.stderr
     assert "notes.txt: this is neither JPEG, PNG, TIFF nor WebP (not-an-image)" in found.stderr
     assert "3 images scaled, 3 rejected" in found.stdout
+    assert "of 2 images: left out: 100 bytes behind the photo" in found.stdout
     assert len(list(out.iterdir())) == 3
 
 
@@ -113,15 +105,6 @@ def test_a_dry_run_tells_and_writes_nothing(folder: Path, out: Path) -> None:
     assert "DJI_0001.JPG: 256 x 192 pixels" in found.stdout
     assert "3 images would be scaled" in found.stdout
     assert not out.parent.exists()
-
-
-def test_notes_are_told_once_for_all_images(tmp_path: Path, out: Path) -> None:
-    for name in "ab":
-        (tmp_path / f"{name}.jpg").write_bytes(PHOTO + b"a gain map" * 10)
-
-    found = scale(tmp_path / "a.jpg", tmp_path / "b.jpg", "--out", out)
-
-    assert "of 2 images: left out: 100 bytes behind the photo" in found.stdout
 
 
 @pytest.mark.parametrize(
@@ -147,3 +130,16 @@ def test_bad_input_is_told_by_an_exit_code_and_writes_nothing(folder: Path, word
 
     assert scale(*given).exit_code == 2
     assert not (folder.parent / "out").exists()
+
+
+def test_a_full_disk_is_told_and_what_is_half_written_is_gone(folder: Path) -> None:
+    try:
+        with small_disk(folder.parent / "disk", 4096) as disk:
+            found = scale(folder / "DJI_0001.JPG", "--out", disk, "--factor", "4")
+
+            assert list(disk.iterdir()) == []
+    except CannotMountError as error:
+        pytest.skip(f"no small disk here: {error}")
+
+    assert found.exit_code == 75
+    assert "there is no room in" in found.stderr

@@ -55,13 +55,13 @@ async def test_what_the_server_copied_is_kept_with_its_hash(s3: S3Server, platfo
     staged = await copied(s3, copying)
     whole = {name: content for name, content in FILES.items() if name != "cut.jpg"}
 
-    def kept(stored: StoredObject | None) -> str | None:
-        return stored.sha256 if stored else None
+    def kept(stored: StoredObject | None) -> tuple[str | None, str] | None:
+        return (stored.sha256, stored.content_type) if stored else None
 
     images = (await copying.manifest(staged)).images
     assert await copying.contents(staged) == whole
     assert await copying.left_out(staged) == {"cut.jpg": "truncated"}
     assert {image.path: kept(await platform.objects.stat(image.key)) for image in images} == {
-        name: sha256(content).hexdigest() for name, content in whole.items()
+        name: (sha256(content).hexdigest(), "image/jpeg") for name, content in whole.items()
     }
     assert copying.tally.amounts.read_bytes == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from tests.support.columns import Column
 from tests.support.mongo import new_database
 from tests.support.rabbitmq import session_rabbitmq
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
+from tests.support.zygote import Zygote
 
 PLAN = FlightPlan(photos=6, megapixels=0.3)
 
@@ -52,3 +54,12 @@ def servers(request: pytest.FixtureRequest, mongo_url: str, s3: S3Server, tmp_pa
         "s3_secret_key": SECRET_KEY.get_secret_value(),
     }
     return Column(home, backends)
+
+
+@pytest.fixture(scope="session")
+def parent() -> Iterator[Zygote]:
+    """Run the process that scalers and movers are forked from."""
+    from tests.support.dav_scenes import parent_of_services  # noqa: PLC0415 - few journeys need codecs
+
+    with parent_of_services() as zygote:
+        yield zygote

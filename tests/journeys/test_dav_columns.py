@@ -12,7 +12,6 @@ from tests.support.dav_scenes import (
     check_all_scaled,
     check_all_sorted,
     opened_scene,
-    parent_of_services,
     put_originals,
     put_tagged,
 )
@@ -20,13 +19,7 @@ from tests.support.dav_servers.fixtures import REAL
 from tests.support.zygote import Zygote
 
 
-@pytest.fixture(scope="module")
-def parent() -> Iterator[Zygote]:
-    with parent_of_services() as zygote:
-        yield zygote
-
-
-@pytest.fixture(params=["nextcloud", REAL])
+@pytest.fixture(params=[pytest.param("nextcloud", marks=pytest.mark.long), REAL])
 def scene(request: pytest.FixtureRequest, parent: Zygote, tmp_path: Path) -> Iterator[Scene]:
     with opened_scene(request.param, parent, tmp_path) as opened:
         yield opened

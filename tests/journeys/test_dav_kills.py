@@ -9,12 +9,11 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.dav_proxy import Kill, Rule
+from tests.support.dav_proxy import Kill, Moment, Rule
 from tests.support.dav_scenes import (
     RAW,
     UNSORTED,
@@ -24,7 +23,6 @@ from tests.support.dav_scenes import (
     check_none_lost,
     check_none_missing,
     opened_scene,
-    parent_of_services,
     put_originals,
     put_tagged,
 )
@@ -32,15 +30,11 @@ from tests.support.dav_servers import KINDS
 from tests.support.zygote import Zygote
 
 REQUESTS_AT_MOST = 120
-WHEN = ("before", "midway", "after")
+WHEN: tuple[Moment, ...] = ("before", "midway", "after")
 CYCLES = 50
 """Of random kills, for each server."""
-
-
-@pytest.fixture(scope="module")
-def parent() -> Iterator[Zygote]:
-    with parent_of_services() as zygote:
-        yield zygote
+REQUESTS_OF_A_LIFE = 60
+LIFE_AT_MOST_S = 20.0
 
 
 def scaler_killed(parent: Zygote, state: Path, kind: str, rule: Rule, *, photos: int = 2) -> str | None:
@@ -93,12 +87,11 @@ def test_given_a_scaler_killed_at_its_worst_moments_then_no_image_is_lost_or_dou
     assert scaler_killed(parent, tmp_path, kind, rule, photos=1) is not None
 
 
-@pytest.mark.parametrize("keeps_journal", [True, False])
 @pytest.mark.parametrize(
-    "rule",
+    ("rule", "keeps_journal"),
     [
-        Rule(Kill("after"), method="MOVE", path=r"organized/cats/a #1.jpg$"),
-        Rule(Kill("after"), method="DELETE", path=r"_unsorted/b.jpg$"),
+        (Rule(Kill("after"), method="MOVE", path=r"organized/cats/a #1.jpg$"), False),
+        (Rule(Kill("after"), method="DELETE", path=r"_unsorted/b.jpg$"), True),
     ],
 )
 def test_given_a_mover_killed_at_its_worst_moments_then_files_and_tags_are_right(
@@ -115,11 +108,11 @@ def test_given_a_mover_killed_at_its_worst_moments_then_files_and_tags_are_right
 @pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("kind", KINDS)
 def test_given_a_scaler_killed_at_every_request_then_no_image_is_lost_or_doubled(
-    kind: str, when: str, parent: Zygote, tmp_path: Path
+    kind: str, when: Moment, parent: Zygote, tmp_path: Path
 ) -> None:
     method = "PUT" if when == "midway" else None
     for nth in range(1, REQUESTS_AT_MOST):
-        rule = Rule(Kill(when), method=method, nth=nth)  # type: ignore[arg-type]
+        rule = Rule(Kill(when), method=method, nth=nth)
         if scaler_killed(parent, tmp_path / str(nth), kind, rule) is None:
             break
         shutil.rmtree(tmp_path / str(nth))
@@ -133,10 +126,10 @@ def test_given_a_scaler_killed_at_every_request_then_no_image_is_lost_or_doubled
 @pytest.mark.parametrize("keeps_journal", [True, False])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_given_a_mover_killed_at_every_request_then_files_and_tags_are_right(
-    when: str, parent: Zygote, tmp_path: Path, *, keeps_journal: bool
+    when: Moment, parent: Zygote, tmp_path: Path, *, keeps_journal: bool
 ) -> None:
     for nth in range(1, REQUESTS_AT_MOST):
-        rule = Rule(Kill(when), nth=nth)  # type: ignore[arg-type]
+        rule = Rule(Kill(when), nth=nth)
         if mover_killed(parent, tmp_path / str(nth), rule, keeps_journal=keeps_journal) is None:
             break
         shutil.rmtree(tmp_path / str(nth))
@@ -149,13 +142,17 @@ def test_given_a_mover_killed_at_every_request_then_files_and_tags_are_right(
 
 
 def one_life(scene: Scene, chance: random.Random, service: str) -> None:
-    """Let a service serve until it is killed: at one of its next requests, or when it has had its time."""
+    """Let a service serve until it is killed: at one of its requests, or at any moment near it."""
     scene.proxy.clear()
-    rule = Rule(Kill(chance.choice(WHEN)), nth=chance.randint(1, 45))  # type: ignore[arg-type]
-    scene.proxy.add(rule)
+    nth, is_at_request = chance.randint(1, REQUESTS_OF_A_LIFE), chance.random() < 0.5
+    if is_at_request:
+        scene.proxy.add(Rule(Kill(chance.choice(WHEN)), nth=nth))
     child = scene.start(service, "--frequency", "0.1s")
     scene.proxy.victim = child.pid
-    child.is_over(chance.uniform(0.5, 3.0))
+    give_up = time.monotonic() + LIFE_AT_MOST_S
+    while len(scene.proxy.requests) < nth and time.monotonic() < give_up:
+        child.is_over(0.01)
+    child.is_over(chance.uniform(0, 0.1))
     child.kill()
 
 
@@ -172,6 +169,7 @@ def test_given_scalers_killed_again_and_again_then_no_image_is_lost_or_doubled(
             originals |= put_originals(scene, 100 + cycle)
             one_life(scene, chance, "scaler")
             check_none_lost(scene, originals)
+        assert len(scene.lying(UNSORTED)) > CYCLES / 5, "they were killed before they did anything"
         scene.wait_until_old()
         scene.until_quiet("scaler")
         check_all_scaled(scene, originals)

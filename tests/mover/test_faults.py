@@ -132,7 +132,23 @@ async def test_a_locked_file_waits_and_the_others_do_not(mover: Sorting, simulat
 
     assert (report.moved, report.failed) == (2, 4)
     assert mover.sorted_names() == {"cats/4.jpg", "cats/5.jpg"}
+    simulator.faults.clear()
+    assert (await mover.run()).moved == 4
     assert all(line.state is MoveState.MOVED for line in await mover.lines())
+
+
+@pytest.mark.parametrize("status", [403, 423, 507])
+async def test_a_move_that_was_done_and_answered_with_a_refusal_is_finished(
+    mover: Sorting, simulator: Nextcloud, status: int
+) -> None:
+    mover.put("a.jpg", "ai:cats")
+    simulator.faults.add(Rule(kind="late-status", method="MOVE", status=status))
+
+    first, second = await mover.run(), await mover.run()
+
+    assert first.moved + second.repaired == 1
+    assert mover.stored.tags_of(f"{ROOT}/cats/a.jpg") == set()
+    assert {line.state for line in await mover.lines()} == {MoveState.MOVED}
 
 
 async def test_a_server_in_trouble_is_not_asked_for_every_file(

@@ -12,8 +12,9 @@ from flightline.nextcloud_simulator.faults import Rule
 from mover.domain.moves import MoveState
 from mover.runs import SCHEDULE_ID
 from shared.errors import TransientError
-from tests.mover.conftest import FOLDERS, ROOT, UNSORTED, opened
+from tests.mover.conftest import FOLDERS, ROOT, UNSORTED, opened, webdav_settings
 from tests.support.dav_servers.running import RunningDav
+from tests.support.mongo import new_database
 
 FILES = 30
 
@@ -47,6 +48,24 @@ async def test_two_that_share_their_state_run_one_after_the_other(full: RunningD
 
     assert sorted(report.moved for report in reports) == [0, FILES]
     assert full.simulator.calls["MOVE"] == FILES
+    check_all_sorted(full)
+
+
+async def test_two_that_share_a_mongodb_run_one_after_the_other(
+    full: RunningDav, mongo_url: str, tmp_path: Path
+) -> None:
+    platform = webdav_settings(full.place, tmp_path, state=new_database(mongo_url))
+    settings = {"repair_every": timedelta()}
+    async with (
+        opened(full, tmp_path, platform=platform, settings=settings) as one,
+        opened(full, tmp_path, platform=platform, settings=settings) as other,
+    ):
+        other.runs.owner = "elsewhere/1/1"
+        reports = await asyncio.gather(one.run(), other.run())
+
+        assert len(await one.lines(MoveState.MOVED)) == FILES
+        assert await one.runs.due_in_s() > 0
+    assert sorted(report.moved for report in reports) == [0, FILES]
     check_all_sorted(full)
 
 

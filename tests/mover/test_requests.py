@@ -28,7 +28,7 @@ def calls(mover: Sorting) -> Counter[str]:
     return mover.cloud.simulator.calls
 
 
-async def test_thirty_files_and_fifteen_moves_take_32_requests(mover: Sorting) -> None:
+async def test_defect_cost_thirty_files_and_fifteen_moves_take_32_requests(mover: Sorting) -> None:
     """The script that this replaces asks 92 times."""
     for number in range(FILES):
         mover.put(f"{number}.jpg", *(["ai:cats", "seen"] if number < MOVES else ["seen"]))

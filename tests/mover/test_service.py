@@ -89,7 +89,9 @@ def scaled(**more: Any) -> Message:
     return encode(new_event("flightline/scaler", ImageScaled.model_validate({**data, **more})))
 
 
-async def test_it_sorts_at_the_start_and_then_every_so_often(nextcloud: RunningDav, home: Path) -> None:
+async def test_defect_one_shot_it_sorts_at_the_start_and_then_every_so_often(
+    nextcloud: RunningDav, home: Path
+) -> None:
     put(nextcloud, "a.jpg", "ai:cats")
     async with running(nextcloud, home, frequency=timedelta(milliseconds=200)):
         await until(lambda: nextcloud.stored.names(ROOT) == {"cats/a.jpg"})
@@ -207,6 +209,18 @@ async def test_trouble_is_told_and_asking_tries_again_at_once(nextcloud: Running
 
         await answered(url, "/api/moves/run", "POST", 202)
 
+        await until(lambda: nextcloud.stored.names(ROOT) == {"cats/a.jpg"})
+
+
+async def test_a_restart_tries_again_at_once(nextcloud: RunningDav, home: Path) -> None:
+    assert nextcloud.simulator is not None
+    put(nextcloud, "a.jpg", "ai:cats")
+    nextcloud.simulator.faults.add(Rule(method="PROPFIND", status=401, times=None))
+    async with running(nextcloud, home):
+        await quiet(nextcloud)
+    nextcloud.simulator.faults.clear()
+
+    async with running(nextcloud, home):
         await until(lambda: nextcloud.stored.names(ROOT) == {"cats/a.jpg"})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mover.wanted import Wanted, read_wanted
 from shared.constants import open_constants
 from shared.errors import InvalidInputError
 from shared.settings import PlatformSettings
-from tests.mover.conftest import ROOT, UNSORTED, opened
+from tests.mover.conftest import ROOT, UNSORTED, opened, webdav_settings
 from tests.support.dav_servers.running import RunningDav
 from tests.support.vault import ROOT as TOKEN
 from tests.support.vault import vault_server
@@ -101,6 +102,30 @@ async def test_what_is_missing_or_wrong_is_named(
 async def test_a_missing_server_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="FLIGHTLINE_WEBDAV_HOST_URL"):
         await wanted(tmp_path, {"mover_constants": CONSTANTS})
+
+
+@pytest.mark.parametrize("below", ["", "data/"])
+async def test_nextclouds_old_address_is_good_enough(
+    nextcloud: RunningDav, tmp_path: Path, below: str
+) -> None:
+    """The user's document has it; it tells no tags, so that those are asked for at the new one."""
+    assert nextcloud.simulator is not None
+    for folder, tag in {UNSORTED: "ai:cats", f"{ROOT}/dogs": "ai:dogs"}.items():
+        nextcloud.stored.put(f"{folder}/a.jpg", folder.encode())
+        nextcloud.stored.tag(f"{folder}/a.jpg", tag)
+    url = f"{nextcloud.place.host_url}remote.php/webdav/{below}"
+    folders = {
+        "images_root_dir": ROOT.removeprefix(below),
+        "unsorted_remote_dir": UNSORTED.removeprefix(below),
+    }
+    platform = webdav_settings(replace(nextcloud.place, url=url), tmp_path)
+    async with opened(nextcloud, tmp_path, platform=platform, settings=folders) as sorting:
+        report = await sorting.run()
+
+    assert (report.moved, report.repaired) == (1, 1)
+    assert nextcloud.stored.names(ROOT) == {"cats/a.jpg", "dogs/a.jpg"}
+    assert nextcloud.stored.tags_of(f"{ROOT}/cats/a.jpg") == set()
+    assert nextcloud.stored.tags_of(f"{ROOT}/dogs/a.jpg") == set()
 
 
 async def test_it_sorts_by_constants_in_vault_and_follows_their_changes(

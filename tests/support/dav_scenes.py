@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -105,9 +106,14 @@ class Scene:
 
     def lying(self, folder: str) -> dict[str, bytes]:
         """Return what lies in a folder, without temporary files."""
-        names = (name for name in self.server.stored.names() if name.startswith(f"{folder}/"))
-        shown = (name for name in names if not is_temporary(name.rpartition("/")[2]))
-        return {name[len(folder) + 1 :]: self.server.stored.get(name) for name in shown}
+        simulator = self.server.simulator
+        found: dict[str, bytes] = {}
+        with simulator.tree.lock if simulator else contextlib.nullcontext():
+            for name in self.server.stored.names():
+                if name.startswith(f"{folder}/") and not is_temporary(name.rpartition("/")[2]):
+                    with contextlib.suppress(FileNotFoundError):  # deleted just now
+                        found[name[len(folder) + 1 :]] = self.server.stored.get(name)
+        return found
 
     def temporary(self) -> set[str]:
         """Return the temporary files that lie anywhere."""

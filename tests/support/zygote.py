@@ -21,8 +21,14 @@ from typing import IO
 _CODE = r"""
 import importlib, json, os, signal, sys, traceback
 
+def reap():
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
 def be(ask):
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     output = os.open(ask["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -51,14 +57,15 @@ def be(ask):
 
 for name in sys.argv[1:]:
     importlib.import_module(name)
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 print("ready", flush=True)
 for line in sys.stdin:
+    reap()
     pid = os.fork()
     if pid == 0:
         be(json.loads(line))
     print(pid, flush=True)
+reap()
 """
 _ENDS_WITHIN_S = 60.0
 
@@ -141,6 +148,5 @@ def zygote(*modules: str) -> Iterator[Zygote]:
         yield Zygote(process)
     finally:
         process.stdin.close()
+        process.wait(_ENDS_WITHIN_S)
         process.stdout.close()
-        process.kill()
-        process.wait()

@@ -222,13 +222,16 @@ def test_given_a_quota_when_it_is_used_up_then_507(simulated: Simulated) -> None
         simulated.simulator.tree.quota_bytes = None
 
 
-def test_given_both_addresses_of_the_home_then_they_show_the_same(simulated: Simulated) -> None:
+def test_given_both_addresses_of_the_home_then_they_show_the_same_but_for_tags(simulated: Simulated) -> None:
     simulated.asking.put("a.jpg", IMAGE)
 
     assert simulated.asking.ask("GET", "/remote.php/webdav/a.jpg").body == IMAGE
     assert simulated.asking.ask("GET", "/remote.php/dav/files/somebody/a.jpg").status == 404
     old = simulated.asking.ask("PROPFIND", "/remote.php/webdav/", PROPERTIES, Depth="1")
     assert "<d:href>/remote.php/webdav/a.jpg</d:href>" in old.text
+    untold = "<nc:system-tags/></d:prop><d:status>HTTP/1.1 404"
+    assert untold in old.text
+    assert untold not in simulated.asking.ask("PROPFIND", "", PROPERTIES, Depth="1").text
 
 
 def test_given_reads_with_conditions_then_wsgidav_knows_the_same_etags(simulated: Simulated) -> None:

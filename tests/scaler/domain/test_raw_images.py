@@ -62,16 +62,37 @@ def test_a_rejected_image_is_not_due_before_it_is_retried() -> None:
     assert (again.state, again.rejected_as, again.error) == (ImageState.WAITING, None, None)
 
 
-@pytest.mark.parametrize("end", [done, gone])
-def test_an_image_that_is_back_is_scaled_anew_whatever_was_noted(end: object) -> None:
-    ended = end(stored(image(), COPY, NOW), NOW)  # type: ignore[operator]
+LATER = NOW + timedelta(minutes=1)
 
-    back = seen_again(ended, NOW)
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_an_image_that_is_back_is_scaled_anew_whatever_was_noted(is_done: bool) -> None:
+    noted = stored(image(), COPY, NOW)
+    ended = done(noted, NOW) if is_done else gone(noted, "replaced", NOW)
+
+    back = seen_again(ended, LATER)
 
     assert back is not None
     assert (back.state, back.stored) == (ImageState.WAITING, None)
     with pytest.raises(ConflictError):
         retried(ended, NOW)
+
+
+def test_a_listing_from_before_an_end_does_not_bring_an_image_back() -> None:
+    assert seen_again(done(image(), LATER), NOW) is None
+
+
+def test_an_image_that_cannot_be_read_as_it_is_listed_waits_longer_each_time() -> None:
+    waits, one = [], image()
+    for minute in range(3):
+        listed_at = NOW + timedelta(hours=minute + 1)
+        back = seen_again(gone(one, "another size", NOW), listed_at)
+        assert back is not None
+        waits.append(back.due_s - listed_at.timestamp())
+        one = back
+
+    assert waits == [5, 10, 20]
+    assert one.error == "another size"
 
 
 def test_an_image_that_waits_keeps_the_note_of_its_copy() -> None:

@@ -94,6 +94,7 @@ async def test_a_rejection_comes_back_with_its_code_and_the_process_goes_on(code
     assert workers() == before
 
 
+@pytest.mark.long  # the other one does it by the way
 async def test_an_image_is_tried_once_more_when_its_process_dies(codecs: Codecs) -> None:
     scaling = asyncio.create_task(codecs.scale(LARGE, SLOW))
     (await working()).kill()

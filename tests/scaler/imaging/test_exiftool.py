@@ -29,7 +29,7 @@ from tests.support.debian import ensure_installed
 DATA = Path(os.environ.get("FLIGHTLINE_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 OF_THE_FILE = {
-    "File:Comment", "File:ImageHeight", "File:ImageWidth", "File:EncodingProcess", "File:CurrentIPTCDigest",
+    "File:Comment", "File:ImageHeight", "File:ImageWidth", "File:EncodingProcess",
     "PNG:ImageWidth", "PNG:ImageHeight", "PNG:Comment",
 }  # fmt: skip
 """What tells of the pixels, and where we tell how they were made."""
@@ -130,7 +130,7 @@ def test_other_formats_compare_equal_too(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("folder", ["brighton-small", "seneca-small"])
 def test_real_drone_photos_compare_equal_but_for_what_is_corrected(tmp_path: Path, folder: str) -> None:
-    photos = sorted(path for path in DATA.glob(f"{folder}/*") if path.suffix.lower() == ".jpg")[:2]
+    photos = sorted(path for path in DATA.glob(f"{folder}/*") if path.suffix.lower() == ".jpg")[:1]
     if not photos:
         pytest.skip(f"the photos of {folder} are not given")
     for photo in photos:

@@ -24,6 +24,7 @@ from tests.scaler.imaging.pictures import (
     png_chunk,
     scaled,
     segment,
+    shorts,
     tiff,
 )
 
@@ -61,6 +62,7 @@ def test_an_empty_file() -> None:
         (b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(100), "unsupported"),
         (b"\xff\x0a" + bytes(100), "unsupported"),
         (b"\xff\xd8\xff", "truncated"),
+        (jpeg()[: jpeg().index(b"\xff\xda")] + b"\xff\xda\x00\x02", "truncated"),
         (b"\x89PNG\r\n\x1a\n", "truncated"),
         (b"II*\x00", "truncated"),
         (b"RIFF\xff\xff\x00\x00WEBP", "truncated"),
@@ -101,6 +103,38 @@ def test_the_scaled_image_is_limited_too(factor: float) -> None:
     source = png((1000, 1000), (8, 0), bytes(1000))
 
     assert code_of(source, Asks(factor), limit=3_999_999) == "too-large"
+
+
+def test_pixels_of_many_channels_count_for_several() -> None:
+    wide = tiff(np.zeros((100, 100, 40), np.uint16), tags={338: shorts("<", *[0] * 37)})
+
+    assert code_of(wide, limit=40_000) == "too-large"
+    assert scale_image(wide, Asks(), pixels_at_most=300_000).width == 200
+
+
+def test_many_tiny_tiles_take_no_memory() -> None:
+    tags = {256: shorts("<", 20_000), 257: shorts("<", 20_000), 322: shorts("<", 1), 323: shorts("<", 1)}
+    tags |= {324: shorts("<", 8), 325: shorts("<", 1)}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    assert code_of(tiff(picture(8, 8), tags=tags), Asks(0.5), limit=400_000_000) == "corrupt"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8" + b"\xff\xe0\x00\x02" * 3_000_000,
+        b"\xff\xd8" + b"\xff" * 12_000_000,
+        b"RIFF" + struct.pack("<I", 12_000_004) + b"WEBP" + b"abcd\x00\x00\x00\x00" * 1_500_000,
+        b"II*\x00\x08\x00\x00\x00\x00\x10"
+        + struct.pack("<HHII", 258, 1, 4_000_000, 8) * 4096
+        + bytes(5_000_000),
+    ],
+    ids=["segments", "fill bytes", "chunks", "values on each other"],
+)
+def test_a_header_without_end_is_not_read_to_its_end(content: bytes) -> None:
+    assert code_of(content) == "corrupt"
 
 
 def test_a_side_longer_than_jpeg_allows_is_told_before_decoding() -> None:
@@ -151,7 +185,7 @@ def test_asks_out_of_range_are_refused_by_name(values: dict[str, object], field:
 
 @pytest.mark.parametrize("kind", list(STARTS))
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_no_file_whatever_does_anything_but_scale_or_be_rejected(kind: str, data: st.DataObject) -> None:
     content = bytearray(STARTS[kind])
     for _ in range(data.draw(st.integers(1, 3))):

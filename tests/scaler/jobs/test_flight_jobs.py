@@ -187,6 +187,16 @@ async def test_a_rerun_with_more_images_scales_only_those(platform: Platform) ->
     assert sorted(pieces) == [f"{number}.jpg" for number in range(5)]
 
 
+async def test_a_rerun_with_fewer_images_leaves_none_of_the_others(platform: Platform) -> None:
+    async with running_scaler(platform) as scaler:
+        await scaler.tell(await stage(platform, {"1.jpg": jpeg(1), "2.jpg": jpeg(2)}))
+        await scaler.scaled()
+        await scaler.tell(await stage(platform, {"2.jpg": jpeg(2)}, rerun=1))
+        event = await scaler.scaled()
+    keys = [stored.key async for stored in platform.objects.list("staging/f/1/scaled-2x/files/")]
+    assert (event.data.image_count, keys) == (1, ["staging/f/1/scaled-2x/files/2.jpg"])
+
+
 async def test_a_failed_job_begins_anew_when_it_is_asked_for_again(platform: Platform) -> None:
     async with running_scaler(platform) as scaler:
         await scaler.tell(await stage(platform, {"1.jpg": b"no image"}))

@@ -35,7 +35,7 @@ CHECKS = [
 ANSWERS_WITHIN_S = 30
 
 quickly = settings(
-    max_examples=5, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=3, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 thoroughly = settings(quickly, max_examples=300)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -48,16 +49,16 @@ async def until(
 
 def large(count: int) -> dict[str, bytes]:
     """Return images that keep a codec busy for a moment each."""
-    return {f"{number:02}.jpg": jpeg(number, width=1600, height=1200) for number in range(count)}
+    return {f"{number:02}.jpg": jpeg(number, width=1000, height=752) for number in range(count)}
 
 
 async def test_a_job_is_paused_in_the_middle_and_goes_on_there(platform: Platform) -> None:
     async with scaler_api(platform, images_at_once=1) as (scaler, http):
-        await scaler.tell(await stage(platform, large(16)))
+        await scaler.tell(await stage(platform, large(12)))
         await until(http, lambda job: job["images_done"] >= 2)
         paused = (await http.post(f"{JOB}/pause")).json()
         again = (await http.post(f"{JOB}/pause")).json()
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.4)
         still = (await http.get(JOB)).json()
         await asyncio.sleep(0.3)
         later = (await http.get(JOB)).json()
@@ -65,14 +66,14 @@ async def test_a_job_is_paused_in_the_middle_and_goes_on_there(platform: Platfor
         done = await until(http, lambda job: job["state"] == "done")
 
     assert (paused["state"], again["state"], resumed["state"]) == ("paused", "paused", "scaling")
-    assert still["images_done"] == later["images_done"] < 16
-    assert (done["images_done"], done["images_rejected"], done["error"]) == (16, 0, None)
+    assert still["images_done"] == later["images_done"] < 12
+    assert (done["images_done"], done["images_rejected"], done["error"]) == (12, 0, None)
     assert done["bytes_done"] == done["bytes_total"]
 
 
 async def test_a_canceled_job_is_told_of_and_leaves_nothing(platform: Platform) -> None:
     async with scaler_api(platform, images_at_once=1) as (scaler, http):
-        await scaler.tell(await stage(platform, large(16)))
+        await scaler.tell(await stage(platform, large(12)))
         await until(http, lambda job: job["images_done"] >= 2)
         canceled = (await http.post(f"{JOB}/cancel")).json()
         (told,) = await heard(platform, TaskCompleted, at_least=1)
@@ -88,9 +89,28 @@ async def test_a_canceled_job_is_told_of_and_leaves_nothing(platform: Platform) 
 
     assert canceled["state"] == "canceled"
     assert (told.data.kind, told.data.status) == ("scaler", "canceled")
-    assert len(originals) == 16
+    assert len(originals) == 12
     assert refused.status_code == 409
     assert anew["images_done"] == 1
+
+
+async def test_images_that_are_replaced_while_they_are_scaled_are_scaled_anew(platform: Platform) -> None:
+    new = {path: jpeg(90 + number, width=1000, height=752) for number, path in enumerate(large(6))}
+    async with scaler_api(platform, images_at_once=2) as (scaler, http):
+        await scaler.tell(await stage(platform, large(6)))
+        await until(http, lambda job: job["images_done"] >= 1)
+        await scaler.tell(await stage(platform, new, rerun=1))
+        await until(http, lambda job: job["state"] == "done")
+        told = [event.data.rerun for event in await heard(platform, ImagesStaged, at_least=4)]
+        plans = {one.body.plan for one in (await scaler.pieces.find({"job": JOB})).items}
+        outcomes = [one.body.outcomes[0] for one in (await scaler.pieces.find({"job": JOB})).items]
+    assert {outcome.path: outcome.source_sha256 for outcome in outcomes} == {
+        path: sha256(content).hexdigest() for path, content in new.items()
+    }
+    for outcome in outcomes:
+        content = await platform.objects.read(outcome.key or "")
+        assert sha256(content).hexdigest() == outcome.sha256
+    assert (len(plans), sorted(told)) == (1, [0, 0, 1, 1])
 
 
 async def test_what_failed_is_retried_on_demand(platform: Platform) -> None:

@@ -157,6 +157,6 @@ def test_it_does_the_users_document_with_secrets_from_vault(
         file.unlink()
         ended: subprocess.CompletedProcess[str] = column.run("--once", **environment)
 
-    assert (ended.returncode, ended.stdout) == (0, "1 scaled; 0 still waiting"), ended.stderr
+    assert (ended.returncode, ended.stdout) == (0, "1 scaled; 0 still waiting\n"), ended.stderr
     assert len(scaled(nextcloud)) == 1
     assert not raw(nextcloud)

@@ -25,7 +25,7 @@ from tests.scaler.webdav.conftest import (
     scaling,
     webdav_settings,
 )
-from tests.support.dav_proxy import DavProxy, Drop, Respond, Rule, dav_proxy
+from tests.support.dav_proxy import DavProxy, Drop, Respond, Rule, dav_proxy, wrong_length
 from tests.support.dav_servers import RunningDav, running_dav
 from tests.support.dying import Doom, Dying, KilledError
 
@@ -120,6 +120,21 @@ async def test_an_answer_that_is_lost_is_not_work_that_is_lost(
 
     only_one(wsgidav)
     assert len(told) == 1
+
+
+async def test_an_image_that_cannot_be_read_as_it_is_listed_is_tried_again_later(
+    wsgidav: RunningDav, proxy: DavProxy, home: Path
+) -> None:
+    proxy.add(Rule(wrong_length(-5), method="GET", path=RAW, nth=None))
+
+    async with scaling(wsgidav, home, place=wsgidav.at(proxy.url)) as running:
+        late = await running.image(where=lambda one: one.attempt > 0 and one.state is ImageState.WAITING)
+        assert late.due_s > late.updated_at.timestamp() + 2
+        proxy.clear()
+        await now(running)
+        await running.until(lambda: not raw(wsgidav))
+
+    only_one(wsgidav)
 
 
 async def test_a_copy_that_the_mover_took_on_before_the_original_was_deleted_is_not_made_again(

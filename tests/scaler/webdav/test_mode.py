@@ -12,7 +12,6 @@ import pytest
 from scaler.config import Settings
 from scaler.domain.raw_images import ImageState
 from scaler.webdav.breaker import FULL_FOR_S, REFUSED_FOR_S, Breaker
-from shared.budget import Budget
 from shared.dav import FullError, RefusedError
 from shared.errors import TransientError
 from shared.settings import PlatformSettings
@@ -36,6 +35,19 @@ async def test_where_nothing_is_configured_it_is_off_and_ends_at_once(home: Path
     from_nowhere = scaler_settings(raw_names_prefixes=None, raw_remote_dir=None, unsorted_remote_dir=None)
 
     async with opened(PlatformSettings(home=home), from_nowhere) as one:
+        async with asyncio.timeout(5):
+            await one.mode.run()
+        assert (one.mode.plan, one.mode.trouble) == (None, None)
+
+
+async def test_it_can_be_switched_off_whatever_the_constants_say(
+    home: Path, tmp_path: Path, nextcloud: RunningDav
+) -> None:
+    constants = tmp_path / "constants.json"
+    write(constants, nextcloud)
+    settings = PlatformSettings(home=home, constants=f"file:{constants}")
+
+    async with opened(settings, scaler_settings(webdav=False)) as one:
         async with asyncio.timeout(5):
             await one.mode.run()
         assert (one.mode.plan, one.mode.trouble) == (None, None)
@@ -227,23 +239,3 @@ def test_a_server_that_says_when_is_left_alone_until_then() -> None:
     clock.now_s += 40
     assert breaker.is_closed
     assert breaker.left <= timedelta(seconds=40)
-
-
-async def test_bytes_are_lent_in_turn_and_come_back_early() -> None:
-    budget = Budget(100)
-    order: list[str] = []
-
-    async def take(name: str, size_bytes: int) -> None:
-        async with budget.lent(size_bytes) as loan:
-            order.append(name)
-            await asyncio.sleep(0.01)
-            loan.shrink(10)
-            order.append(f"{name} less")
-            await asyncio.sleep(0.05)
-
-    async with asyncio.TaskGroup() as tasks:
-        for name, size_bytes in (("a", 90), ("b", 90), ("c", 5), ("huge", 1000)):
-            tasks.create_task(take(name, size_bytes))
-
-    assert order == ["a", "a less", "b", "b less", "c", "c less", "huge", "huge less"]
-    assert budget.free_bytes == 100

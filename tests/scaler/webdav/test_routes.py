@@ -47,7 +47,7 @@ async def get(http: httpx.AsyncClient, path: str, until: Callable[[Any], bool] =
             await asyncio.sleep(0.05)
 
 
-async def test_it_tells_where_it_looks_and_what_became_of_images(
+async def test_it_tells_whoever_has_the_token_where_it_looks_and_what_became_of_images(
     http: httpx.AsyncClient, nextcloud: RunningDav
 ) -> None:
     ended = {"waiting": 0, "done": 1, "rejected": 1}
@@ -61,6 +61,30 @@ async def test_it_tells_where_it_looks_and_what_became_of_images(
     assert seen["server"]["risks"] == []
     assert nextcloud.place.password.get_secret_value() not in str(seen)
     assert [image["target"] for image in images] == [f"{UNSORTED}/{name}" for name in scaled(nextcloud)]
+    await all_is_counted(http)
+    await all_takes_the_token(http)
+
+
+async def all_is_counted(http: httpx.AsyncClient) -> None:
+    metrics = (await http.get("/metrics")).text
+
+    for name in (
+        'scaler_images_total{mode="webdav",outcome="scaled"}',
+        'scaler_images_total{mode="webdav",outcome="rejected"}',
+        'scaler_bytes_total{direction="written"}',
+        'scaler_image_seconds_count{mode="webdav"}',
+    ):
+        assert name in metrics
+
+
+async def all_takes_the_token(http: httpx.AsyncClient) -> None:
+    for method, path in (
+        ("GET", "/api/webdav/"),
+        ("GET", "/api/rejected/"),
+        ("POST", "/api/webdav/pause"),
+        ("POST", "/api/rejected/x/retry"),
+    ):
+        assert (await http.request(method, path, headers={"Authorization": ""})).status_code == 401
 
 
 async def test_rejected_images_are_listed_with_the_reason_and_tried_again_when_asked(
@@ -69,17 +93,13 @@ async def test_rejected_images_are_listed_with_the_reason_and_tried_again_when_a
     (image,) = (await get(http, "/api/rejected/", lambda seen: seen["images"]))["images"]
     again = await http.post(f"/api/rejected/{image['id']}/retry")
     back = await get(http, "/api/rejected/", lambda seen: seen["images"])
+    done = (await get(http, "/api/webdav/images/?state=done", lambda seen: seen["images"]))["images"][0]
 
     assert (image["path"], image["rejected_as"]) == (f"{RAW}/Unknown bad.jpg", "truncated")
     assert image["error"]
     assert again.json()["state"] == "waiting"
     assert [one["id"] for one in back["images"]] == [image["id"]]
     assert raw(nextcloud) == {"Unknown bad.jpg"}
-
-
-async def test_an_image_that_is_done_or_unknown_is_not_tried_again(http: httpx.AsyncClient) -> None:
-    done = (await get(http, "/api/webdav/images/?state=done", lambda seen: seen["images"]))["images"][0]
-
     assert (await http.post(f"/api/rejected/{done['id']}/retry")).status_code == 409
     assert (await http.post("/api/rejected/no-such/retry")).status_code == 404
 
@@ -96,28 +116,3 @@ async def test_paused_it_says_so_and_resumed_it_goes_on(
     await get(http, "/api/webdav/", lambda seen: seen["done"] == 2)
 
     assert [one["state"] for one in (paused, again, resumed)] == ["paused", "paused", "on"]
-
-
-async def test_everything_takes_the_token(http: httpx.AsyncClient) -> None:
-    http.headers.pop("Authorization")
-
-    for method, path in (
-        ("GET", "/api/webdav/"),
-        ("GET", "/api/rejected/"),
-        ("POST", "/api/webdav/pause"),
-        ("POST", "/api/rejected/x/retry"),
-    ):
-        assert (await http.request(method, path)).status_code == 401
-
-
-async def test_images_and_bytes_are_counted(http: httpx.AsyncClient) -> None:
-    await get(http, "/api/webdav/", lambda seen: seen["done"] == 1)
-    metrics = (await http.get("/metrics")).text
-
-    for name in (
-        'scaler_images_total{mode="webdav",outcome="scaled"}',
-        'scaler_images_total{mode="webdav",outcome="rejected"}',
-        'scaler_bytes_total{direction="written"}',
-        'scaler_image_seconds_count{mode="webdav"}',
-    ):
-        assert name in metrics

@@ -14,12 +14,13 @@ from shared.errors import InvalidInputError, NotFoundError, TransientError
 from tests.shared.dav.contents import IMAGE, read, sha256, written
 from tests.support.dav_servers import RunningDav
 
+DECOMPOSED = "u\u0308ber.jpg"
 NAMES = (
     "50%25 %41.jpg",
     "field #7.jpg",
     "a+b&c='d'.jpg",
     "\u00fcber.jpg",
-    "u\u0308ber.jpg",
+    DECOMPOSED,
     "無人機 🚁.jpg",
     "..a...jpg",
     "twin.jpg",
@@ -32,11 +33,13 @@ async def test_names_travel_as_they_are(dav: Dav, dav_server: RunningDav) -> Non
     folder = "fo lder #1/a%20b"
     await dav.make_folders(folder)
 
-    stored = [await written(dav, f"{folder}/{name}", name.encode()) for name in NAMES]
+    names = [name for name in NAMES if name != DECOMPOSED or dav_server.kind != "real"]  # it composes them
+
+    stored = [await written(dav, f"{folder}/{name}", name.encode()) for name in names]
     listed = (await dav.folder(folder)).files
 
     assert listed == tuple(sorted(stored, key=lambda resource: resource.path))
-    assert dav_server.stored.names(folder) == set(NAMES)
+    assert dav_server.stored.names(folder) == set(names)
     for one in listed:
         assert await read(dav, one.path, one.etag, one.size_bytes) == one.name.encode()
 

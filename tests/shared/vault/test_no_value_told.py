@@ -116,6 +116,7 @@ async def test_constants_show_no_value(secret: SimulatedVault, logged: io.String
 
     assert webdav
     assert webdav.password.get_secret_value() == PASSWORD
+    assert '"constant": "webdav"' in logged.getvalue()
     shown = f"{constant!r} {webdav!r} {webdav} {webdav.place()!r} {settings!r} {logged.getvalue()}"
     assert not [value for value in HIDDEN if value in shown]
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 from tests.support.dav_proxy.messages import Head
 
+Moment = Literal["before", "midway", "after"]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -81,7 +83,7 @@ class Kill:
             is none; or after the server has answered, before the client knows.
     """
 
-    when: Literal["before", "midway", "after"]
+    when: Moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from tests.support.dav_proxy import (
     Drop,
     Duplicate,
     Kill,
+    Moment,
     Respond,
     Rewrite,
     Rule,
@@ -154,12 +155,12 @@ def test_given_a_duplicate_then_the_server_gets_the_request_twice(proxied: Proxi
 
 @pytest.mark.parametrize(("when", "stored"), [("before", set()), ("midway", set()), ("after", {"a.jpg"})])
 def test_given_a_kill_then_the_client_is_dead_and_the_server_has_what_it_had(
-    proxied: Proxied, when: str, stored: set[str]
+    proxied: Proxied, when: Moment, stored: set[str]
 ) -> None:
     port, login = proxied.proxy.url.rpartition(":")[2], proxied.server.place.authorization
     child = subprocess.Popen([sys.executable, "-c", PUT_CHILD, port, "/dav/a.jpg", login])
     proxied.proxy.victim = child.pid
-    proxied.proxy.add(Rule(Kill(when), method="PUT"))  # type: ignore[arg-type]
+    proxied.proxy.add(Rule(Kill(when), method="PUT"))
 
     assert child.wait(20) == -9
     assert proxied.proxy.killed.wait(5)

@@ -23,6 +23,7 @@ from shared.events import FlightFound
 from shared.objects.port import ContentError, ObjectStore, StoredObject
 from shared.sources import Entry, Source, SourceChangedError
 from shared.sources.flight_files import DEFAULT_RULE, FileRule
+from shared.sources.names import media_type
 from shared.streams import nothing
 
 MIB = 1 << 20
@@ -168,7 +169,7 @@ class FileCopier:
                 local or reading.chunks(),
                 size_bytes=entry.size_bytes,
                 sha256=entry.sha256,
-                content_type=_media_type(entry),
+                content_type=media_type(entry.path),
             )
             if local:
                 self.tally.passed(entry, entry.size_bytes)
@@ -176,7 +177,7 @@ class FileCopier:
         return stored
 
     async def _in_parts(self, entry: Entry, line: FileRecord, key: str) -> StoredObject:
-        copy = PartsCopy(self.objects, self.journal, line, key, _media_type(entry))
+        copy = PartsCopy(self.objects, self.journal, line, key, media_type(entry.path))
         offset_bytes = line.partial.stored_bytes if line.partial else 0
         if offset_bytes == entry.size_bytes:  # stopped just before its end
             stored, tail = await copy.stored(nothing()), b""
@@ -262,17 +263,3 @@ def _raise_for(reason: Reason | None) -> None:
 def _told(path: str, error: TransientError) -> str:
     text = str(error)
     return text if path in text else f"{path}: {text}"
-
-
-_MEDIA_TYPES = {
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "tif": "image/tiff",
-    "tiff": "image/tiff",
-    "dng": "image/x-adobe-dng",
-}
-
-
-def _media_type(entry: Entry) -> str:
-    return _MEDIA_TYPES.get(entry.path.lower().rpartition(".")[2], "application/octet-stream")

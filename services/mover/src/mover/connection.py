@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 
 from shared.dav import Dav, DavPlace, Habits, open_dav
@@ -28,14 +29,17 @@ class Connection:
         self._at_once = at_once
         self._stack = AsyncExitStack()
         self._dav: Dav | None = None
+        self._opening = asyncio.Lock()
 
     async def to(self, place: DavPlace) -> Dav:
         """Return the server, with its cookies from last time if it is the same one."""
-        if self._dav is None or self._dav.place != place:
-            await self.close()
-            self._dav = await self._stack.enter_async_context(open_dav(place, connections=self._at_once + 1))
-            self._dav.habits = NEXTCLOUD
-        return self._dav
+        async with self._opening:
+            if self._dav is None or self._dav.place != place:
+                await self.close()
+                opened = open_dav(place, connections=self._at_once + 1)
+                self._dav = await self._stack.enter_async_context(opened)
+                self._dav.habits = NEXTCLOUD
+            return self._dav
 
     async def close(self) -> None:
         """Close what is open."""

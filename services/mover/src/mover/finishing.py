@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from mover.domain.categories import category_text, same
+from mover.domain.categories import category_text, folded
 from mover.domain.deciding import Rules, fault_of, joined
 from mover.domain.moves import Move, MoveState
 from mover.journal import Journal
@@ -25,21 +25,22 @@ async def finish(mover: Mover, listed: Listed, tally: Tally) -> None:
 
     One request for each such file that lies unsorted no more, and one for its tag.
     """
-    now_s = datetime.now(UTC).timestamp()
+    now_s, ids = datetime.now(UTC).timestamp(), listed.ids
     for line in await mover.journal.open():
         if line.body.due_s <= now_s:
-            await _finish(mover, line, listed, tally)
+            await _finish(mover, line, tally, is_unsorted=line.body.file_id in ids)
 
 
-async def _finish(mover: Mover, line: Document[Move], listed: Listed, tally: Tally) -> None:
+async def _finish(mover: Mover, line: Document[Move], tally: Tally, *, is_unsorted: bool) -> None:
     body = line.body
-    if body.file_id in listed.ids:  # it was not moved, or somebody put it back
+    if is_unsorted:  # it was not moved, or somebody put it back
         await mover.journal.forget(line)
     elif await _is_at_target(mover.dav, body):
         tally.count(await mover.untagged(line), is_late=True)
     elif body.is_duplicate:
         tally.count((await mover.journal.change(line, MoveState.DUPLICATE, error=None)).body)
     else:
+        log.info("file.gone", file=body.source, target=body.target)
         await mover.journal.change(line, MoveState.GONE)
 
 
@@ -64,7 +65,7 @@ async def repair(dav: Dav, journal: Journal, rules: Rules, tally: Tally) -> None
 
 async def _repair_tag(dav: Dav, journal: Journal, folder: str, tag: Tag, tally: Tally) -> None:
     for file in await dav.tagged(tag.id):
-        is_here = same(file.path.rpartition("/")[0]) == same(folder)
+        is_here = folded(file.path.rpartition("/")[0]) == folded(folder)
         bears_it = any(borne.id == tag.id for borne in file.tags)  # not only a tag of the same name
         if is_here and bears_it and not file.is_folder:
             await _take_off(dav, journal, file, tag, tally)

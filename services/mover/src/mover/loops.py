@@ -69,9 +69,11 @@ class SortingLoop:
         self.wanted = wanted
         if wanted is None:
             return self.every.total_seconds()
-        is_new = before not in (None, wanted)
+        is_new = before != wanted  # what kept the last process waiting may be mended
         if self._scaled.is_set() and not self._asked.is_set():
             await asyncio.sleep(self.debounce.total_seconds())
+        if self.runs.stop.is_set():
+            return 0.0
         was_scaled, was_asked = self._scaled.is_set(), self._asked.is_set()
         self._scaled.clear()
         self._asked.clear()

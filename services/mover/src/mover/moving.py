@@ -19,14 +19,7 @@ from mover.domain.moves import Move, MoveState, tag_stuck
 from mover.domain.names import numbered
 from mover.journal import Journal
 from shared.dav import Dav, DavResource
-from shared.dav.errors import (
-    AlreadyThereError,
-    ChangedError,
-    FullError,
-    LockedError,
-    ParentMissingError,
-    RefusedError,
-)
+from shared.dav.errors import AlreadyThereError, ChangedError, ParentMissingError, RefusedError
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.state import Document
 
@@ -65,18 +58,19 @@ class Mover:
         Raises:
             StaysError: It stays.
             VanishedError: It is not any more what was listed.
-            LockedError: Somebody works on it just now.
             TransientError: Perhaps it was moved; the next run finds out.
             PermanentError: The server does not let us.
         """
-        folder = await self._folder(go)
-        line = await self.journal.begin(_line(self.journal.place, file, go, joined(folder, file.name)))
+        category = await self._category(go)
+        folder = joined(self.rules.root, category)
+        new = _line(self.journal.place, file, category, joined(folder, file.name), go.tag_ids)
+        line = await self.journal.begin(new)
         try:
             line = await self._placed(line, file, folder)
-        except (StaysError, VanishedError, LockedError, FullError, PermanentError):
+        except (StaysError, VanishedError):
             await self.journal.forget(line)  # it surely was not moved
             raise
-        except TransientError as error:
+        except (PermanentError, TransientError) as error:  # a proxy may say so of what was done
             await self.journal.change(line, error=str(error))
             raise
         if line.body.is_duplicate:
@@ -94,15 +88,14 @@ class Mover:
             return (await self.journal.put(line, stuck)).body
         return (await self.journal.change(line, MoveState.MOVED, error=None)).body
 
-    async def _folder(self, go: Go) -> str:
-        """Return the category's folder, made where it was missing, by the first file that goes there."""
+    async def _category(self, go: Go) -> str:
+        """Return the category as its folder is written, made by the first file that goes there."""
         async with self._making:
             category = self.folders.chosen(go.spellings)
-            folder = joined(self.rules.root, category)
             if category not in self.folders:
-                await self.dav.make_folders(folder)
+                await self.dav.make_folders(joined(self.rules.root, category))
                 self.folders.add(category)
-        return folder
+        return category
 
     async def _placed(self, line: Document[Move], file: DavResource, folder: str) -> Document[Move]:
         """Move the file to the first name that is free, or delete it where its content is found."""
@@ -185,7 +178,7 @@ class Mover:
         return line
 
 
-def _line(place: str, file: DavResource, go: Go, target: str) -> Move:
+def _line(place: str, file: DavResource, category: str, target: str, tag_ids: tuple[int, ...]) -> Move:
     assert file.file_id is not None  # what has tags has an id
     now = datetime.now(UTC)
     return Move(
@@ -194,11 +187,11 @@ def _line(place: str, file: DavResource, go: Go, target: str) -> Move:
         file_id=file.file_id,
         source=file.path,
         target=target,
-        category=go.category,
+        category=category,
         name=file.name,
         size_bytes=file.size_bytes or 0,
         etag=file.etag,
-        tag_ids=go.tag_ids,
+        tag_ids=tag_ids,
         created_at=now,
         updated_at=now,
     )

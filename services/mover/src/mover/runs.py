@@ -13,6 +13,7 @@ import structlog
 from mover.collections import MOVES, SCHEDULE
 from mover.config import Settings
 from mover.connection import Connection
+from mover.domain.deciding import Rules
 from mover.domain.moves import Move, MoveState
 from mover.domain.reports import Plan, Report
 from mover.domain.schedule import Schedule, failed, ran
@@ -63,6 +64,8 @@ class Runs:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """When set, a run ends with the moves that it has in hand."""
     owner: str = field(default_factory=process_owner)
+    _found: tuple[Wanted, Rules] | None = None
+    """The rules with the folder that the last run found."""
 
     async def wanted(self) -> Wanted | None:
         """Return what is to be sorted; None: nothing is configured.
@@ -176,9 +179,12 @@ class Runs:
         own, now = self.settings, datetime.now(UTC)
         journal = Journal(self.moves, wanted.name, own.journal_kept)
         dav = await self.connection.to(wanted.place)
-        sorter = Sorter(dav, journal, wanted.rules, own.duplicates, own.moves_at_once, self.stop)
+        rules = self._found[1] if self._found and self._found[0] == wanted else wanted.rules
+        self._found = None
+        sorter = Sorter(dav, journal, rules, own.duplicates, own.moves_at_once, self.stop)
         with_repair = schedule.is_repair_due(now, own.repair_every)
         await sorter.sort(tally, with_repair=with_repair)
+        self._found = wanted, sorter.rules
         times = {"repaired_at_s": now.timestamp()} if with_repair else {}
         if schedule.is_tidying_due(now):
             await self.moves.store.purge_expired(MOVES.name, now)

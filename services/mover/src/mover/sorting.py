@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
+from prometheus_client import Gauge
 
 from mover.config import Duplicates
 from mover.domain.deciding import Go, Rules, Stay, Why
@@ -24,6 +25,8 @@ from shared.errors import PermanentError, TransientError
 IN_A_ROW_AT_MOST = 3
 """Failures one behind the other after which a run gives up: it is the server, not the files."""
 
+LEFT = Gauge("flightline_mover_left_files", "Files that stayed in the last run.")
+
 log = structlog.get_logger()
 
 
@@ -34,6 +37,7 @@ class Sorter:
     dav: Dav
     journal: Journal
     rules: Rules
+    """Once it has sorted: with the folder that was found."""
     duplicates: Duplicates
     at_once: int
     stop: asyncio.Event
@@ -47,6 +51,7 @@ class Sorter:
             PermanentError: Somebody must change something first.
         """
         listed = await list_unsorted(self.dav, self.rules)
+        self.rules = listed.rules
         tally.files = len(listed.folder.files)
         leaving = Leaving(self.journal, await self.journal.left())
         for file, stay in listed.staying:
@@ -59,6 +64,7 @@ class Sorter:
             await moving.move_all(going, self.at_once)
         await leaving.write()
         tally.left = leaving.count
+        LEFT.set(tally.left)
         if with_repair:
             await repair(self.dav, self.journal, listed.rules, tally)
 

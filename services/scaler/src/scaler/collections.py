@@ -6,7 +6,7 @@ RAW_IMAGES = CollectionSpec(
     "scaler_raw_images",
     (
         Index(("place", "state", "due_s")),
-        Index(("state", "attempt")),
+        Index(("place", "state", "attempt")),
         Index(("created_at", "state")),
     ),
 )

@@ -33,14 +33,14 @@ class Settings(ServiceSettings):
         ),
     ] = Interpolation.LINEAR
     images_at_once: Annotated[
-        int,
+        int | None,
         Field(
             gt=0,
             le=256,
-            description="Images of flights and jobs that one process reads, scales and writes together; as"
-            " many as there are cores are in its codecs.",
+            description="Images of flights and jobs that one process reads, scales and writes together; none:"
+            " two more than there are cores, each of which has one in a codec.",
         ),
-    ] = 4
+    ] = None
     bytes_in_flight: Annotated[
         int,
         Field(
@@ -72,6 +72,9 @@ class Settings(ServiceSettings):
         Field(gt=timedelta(), description="How long the result of an image that was sent or named is kept."),
     ] = timedelta(days=1)
 
+    webdav: Annotated[
+        bool, Field(description="Whether to look for images on a WebDAV server, where one is configured.")
+    ] = True
     raw_names_prefixes: Annotated[
         Names | None,
         Field(

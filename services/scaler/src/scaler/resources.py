@@ -39,7 +39,7 @@ def resources(settings: Settings, platform: Platform | None = None) -> Resources
                 opened_webdav(settings, on, codecs, relay.wake) as webdav,
                 messaging(service, bus, consumer, relay),
             ):
-                run_webdav(service, webdav)
+                run_webdav(service, webdav, relay)
                 yield {"settings": settings, "jobs": jobs, "webdav": webdav}
 
     return opened

@@ -16,10 +16,9 @@ from shared.streams import Chunk
 
 SENT_AT_ONCE_BYTES = 1 << 20
 """A socket's timeout is for all that one call sends."""
-LEAST_BYTES, MOST_BYTES = 16 << 10, 8 << 20
-FIRST_BYTES = 64 << 10
 READ_FOR_S = 0.25
-"""How long a read is to take: long enough to be worth a thread, short enough to tell a pace by."""
+READ_BUFFERS = 8
+"""One turn of a thread: long enough to be worth it, short enough to tell a pace by."""
 
 Allowed = Callable[[str, Iterable[str]], Collection[str]]
 """Returns those of a host's addresses that may be connected to; raises if there is none."""
@@ -66,7 +65,6 @@ class Connection:
         self._socket: socket.socket | None = None
         self._http: HTTPConnection | None = None
         self._response: HTTPResponse | None = None
-        self._next_bytes = FIRST_BYTES
 
     @property
     def is_at_end(self) -> bool:
@@ -94,14 +92,13 @@ class Connection:
         return self._begun(ask)
 
     def read(self, buffers: Buffers) -> list[memoryview]:
-        """Return the next bytes of the body, about as many as come in a moment; none at its end."""
+        """Return the bytes of the body that come in a moment, one at least; none at its end."""
         assert self._response is not None
+        until_s = time.monotonic() + READ_FOR_S
+        found: list[memoryview] = []
         with self._closed_if_it_fails():
-            began_s = time.monotonic()
-            found = [*self._filled(self._response, buffers)]
-            took_s = max(time.monotonic() - began_s, 1e-6)
-        fitting = int(sum(map(len, found)) / took_s * READ_FOR_S)
-        self._next_bytes = min(max(fitting, LEAST_BYTES), MOST_BYTES)
+            while not self.is_at_end and len(found) < READ_BUFFERS and time.monotonic() < until_s:
+                found.append(_filled(self._response, buffers, until_s))
         return found
 
     def abort(self) -> None:
@@ -131,17 +128,6 @@ class Connection:
             if self._response.length == 0:
                 self._response.close()
             return self._response
-
-    def _filled(self, response: HTTPResponse, buffers: Buffers) -> Iterator[memoryview]:
-        wanted_bytes = min(self._next_bytes, MOST_BYTES if response.length is None else response.length)
-        while wanted_bytes and not response.isclosed():
-            view = buffers.lent(min(wanted_bytes, BUFFER_BYTES))
-            came_bytes = response.readinto(view)
-            if not came_bytes and response.length:
-                raise ConnectionError(f"{response.length} bytes are missing")
-            wanted_bytes -= len(view)
-            if came_bytes:
-                yield view[:came_bytes]
 
     def _connected(self) -> HTTPConnection:
         self._socket = self._dialled()
@@ -192,6 +178,34 @@ class Connection:
             if isinstance(error, HTTPException) and not isinstance(error, OSError):
                 raise ConnectionError(f"no proper HTTP ({type(error).__name__})") from error
             raise
+
+
+def _filled(response: HTTPResponse, buffers: Buffers, until_s: float) -> memoryview:
+    """Return what comes until then, a buffer full at most; what is little is copied, and holds no buffer."""
+    left_bytes = BUFFER_BYTES if response.length is None else response.length
+    view, filled = buffers.lent(min(left_bytes, BUFFER_BYTES)), 0
+    while filled < len(view) and not response.isclosed():
+        filled += _received(response, view[filled:])
+        if time.monotonic() >= until_s:
+            break
+    return view[:filled] if filled >= len(view) // 2 else memoryview(bytes(view[:filled]))
+
+
+def _received(response: HTTPResponse, view: memoryview) -> int:
+    """Receive once, and no copy of it where the length of the body is known."""
+    if response.length is None:
+        content = response.read1(len(view))
+        view[: len(content)] = content
+        if not content:
+            response.close()
+        return len(content)
+    came_bytes = response.fp.readinto1(view)
+    if not came_bytes:
+        raise ConnectionError(f"{response.length} bytes are missing")
+    response.length -= came_bytes
+    if not response.length:
+        response.close()
+    return came_bytes
 
 
 def _cut(pieces: Sequence[Chunk]) -> Iterator[memoryview]:

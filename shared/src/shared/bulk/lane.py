@@ -126,12 +126,12 @@ class Bulk:
 
     async def _in_thread(self, connection: Connection, work: Callable[[], T]) -> T:
         """Let a thread work; it is not waited for when we are cancelled, but ends very soon."""
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        running = self._threads.submit(work)
         try:
-            return await asyncio.shield(running)
+            return await asyncio.wrap_future(running)
         except asyncio.CancelledError:
             connection.abort()
-            running.add_done_callback(partial(_ended, connection))
+            running.add_done_callback(lambda _: connection.close())  # by the thread, or now if it has ended
             raise
 
     def _connection(self, peer: Peer) -> Connection:
@@ -162,9 +162,3 @@ class Bulk:
         else:
             loop = asyncio.get_running_loop()
             self._sweeping = loop.call_later(IDLE_AT_MOST_S / 2, self._sweep)
-
-
-def _ended(connection: Connection, running: asyncio.Future[object]) -> None:
-    connection.close()
-    if not running.cancelled():
-        running.exception()  # looked at, or the loop complains that nobody did

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
@@ -19,6 +20,8 @@ ASK_AGAIN_AFTER_S = 5.0
 log = structlog.get_logger(__name__)
 
 Fault = PermanentError | TransientError
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class ConstantsSource(Protocol):
@@ -131,7 +134,7 @@ class Constants:
 
     async def _pause_s(self, source: ConstantsSource) -> float:
         try:
-            return min(await asyncio.to_thread(source.keep), self._refresh_s)
+            return min(await _in_thread(source.keep), self._refresh_s)
         except (PermanentError, TransientError) as error:
             log.warning("constants.login_trouble", where=self.where, error=str(error))
             return self._refresh_s
@@ -139,10 +142,10 @@ class Constants:
     async def _ask(self, source: ConstantsSource, name: str, kept: _Kept) -> None:
         """Read a constant and note what came of it."""
         try:
-            found = await asyncio.to_thread(source.read, name)
+            found = await _in_thread(source.read, name)
         except (PermanentError, TransientError) as error:
             if str(error) != str(kept.fault):
-                log.warning("constants.trouble", secret=name, error=str(error), kept=kept.is_known)
+                log.warning("constants.trouble", constant=name, error=str(error), kept=kept.is_known)
             kept.failed(error)
         else:
             self._tell(name, kept, found)
@@ -151,11 +154,22 @@ class Constants:
 
     def _tell(self, name: str, kept: _Kept, found: Constant | None) -> None:
         if found and found.version != kept.version:
-            log.info("constants.read", secret=name, where=found.where, version=found.version)
+            log.info("constants.read", constant=name, where=found.where, version=found.version)
         elif kept.constant and not found:
-            log.warning("constants.gone", secret=name, where=self.where)
+            log.warning("constants.gone", constant=name, where=self.where)
         elif kept.fault:
-            log.info("constants.readable_again", secret=name, where=self.where)
+            log.info("constants.readable_again", constant=name, where=self.where)
+
+
+async def _in_thread(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a source; whatever it did not foresee is told as trouble that may pass, and the loop goes on."""
+    try:
+        return await asyncio.to_thread(call, *args, **kwargs)
+    except (PermanentError, TransientError):
+        raise
+    except Exception as error:
+        log.exception("constants.unforeseen")
+        raise TransientError(f"constants cannot be read: {type(error).__name__}") from error
 
 
 def _again(fault: Fault) -> Fault:

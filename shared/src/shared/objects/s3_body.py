@@ -66,16 +66,14 @@ class HashedBody:
         return self._position
 
 
-class HashedBodyAuth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
-    """Signs with the hash that a ``HashedBody`` brings along."""
-
+class _HashedBodyAuth(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
     @override
     def payload(self, request: Any) -> str:
         # Not ``request.body``, which prepares the whole request each time that it is asked for.
         return request.data.sha256 if isinstance(request.data, HashedBody) else super().payload(request)
 
 
-AUTH_TYPE_MAPS[_SIGNATURE] = HashedBodyAuth  # changes nothing for clients that do not choose it
+AUTH_TYPE_MAPS[_SIGNATURE] = _HashedBodyAuth  # changes nothing for clients that do not choose it
 
 
 def sign_hashed_bodies(client: Any) -> None:

@@ -60,6 +60,7 @@ async def s3_sender(server: Server) -> AsyncIterator[Sender]:
 
 
 def _session(server: Server) -> Any:
+    """Return what makes clients; it knows the keys as well, for those who sign beside them."""
     session = get_session()
     if server.access_key and server.secret_key:
         session.set_credentials(server.access_key, server.secret_key.get_secret_value())
@@ -81,7 +82,12 @@ def _client(session: Any, server: Server) -> Any:
     )
     return _signing(
         session.create_client(
-            "s3", endpoint_url=server.endpoint_url, region_name=server.region, config=config
+            "s3",
+            endpoint_url=server.endpoint_url,
+            region_name=server.region,
+            aws_access_key_id=server.access_key,
+            aws_secret_access_key=server.secret_key.get_secret_value() if server.secret_key else None,
+            config=config,
         )
     )
 

@@ -1,8 +1,8 @@
 """Bodies on their way to S3: signed here and sent by a thread, and whatever does not go smoothly by botocore.
 
 A request through botocore takes the event loop longer than the body itself. What is answered with anything
-but success is sent once more by its rules: they repeat, wait, announce bodies, follow a bucket to its region and
-tell what is wrong.
+but success is sent once more by its rules: they repeat, wait, announce bodies, follow a bucket to its region
+and tell what is wrong.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from yarl import URL
 
 from shared.bulk import Bulk
 from shared.objects.port import StoredObject
-from shared.objects.s3_body import HashedBody, HashedBodyAuth
+from shared.objects.s3_body import HashedBody
 from shared.objects.s3_headers import describing
+from shared.objects.s3_sign import Put, signed
 
 SMALL_BYTES = 128 << 10
 """Up to here, a thread is not worth while."""
@@ -31,7 +31,7 @@ _SUCCESS = 200
 class _Bucket:
     """Where the objects of a bucket are, as botocore finds it, and where we sign for."""
 
-    url: str
+    url: URL
     region: str
 
 
@@ -52,39 +52,42 @@ class ShortWay:
         bucket = await self._bucket(target["Bucket"])
         if bucket is None:
             return None
-        url = f"{bucket.url}{quote(target['Key'], safe='/~')}{'?' if query else ''}{urlencode(query)}"
-        request = AWSRequest("PUT", url, headers=dict(headers), data=body)
-        HashedBodyAuth(await self.credentials.get_frozen_credentials(), "s3", bucket.region).add_auth(request)
+        path = f"{bucket.url.raw_path}{quote(target['Key'], safe='/~')}"
+        asked = urlencode(sorted(query.items()), quote_via=quote, safe="~")
+        put = Put(bucket.url.host_port_subcomponent or "", path, asked, body.sha256)
+        who = await self.credentials.get_frozen_credentials()
+        url = URL(f"{bucket.url.origin()}{path}{'?' if asked else ''}{asked}", encoded=True)
         try:
             async with self.bulk.exchange(
-                "PUT", URL(url, encoded=True), dict(request.headers.items()), body.pieces
+                "PUT", url, signed(put, headers, who, bucket.region), body.pieces
             ) as answer:
                 while await answer.read():
                     pass
-                return answer.headers if answer.status == _SUCCESS else None
-        except OSError:
+                is_stored = answer.status == _SUCCESS and "ETag" in answer.headers
+                return answer.headers if is_stored else None
+        except (OSError, ValueError):  # out of reach, or a header that botocore may know to write
             return None
 
     async def _bucket(self, name: str) -> _Bucket | None:
         if name not in self._buckets:
-            self._buckets[name] = await self._found(name)
+            try:
+                self._buckets[name] = await self._found(name)
+            except BotoCoreError:  # no keys at the moment
+                return None
         return self._buckets[name]
 
     async def _found(self, name: str) -> _Bucket | None:
         """Ask botocore where a bucket is; None: in a place that is reached or signed for in another way."""
-        try:
-            signed = await self.client.generate_presigned_url(
-                "put_object", Params={"Bucket": name, "Key": "-"}, ExpiresIn=60
-            )
-        except BotoCoreError:
-            return None
-        parts = urlsplit(signed)
+        presigned = await self.client.generate_presigned_url(
+            "put_object", Params={"Bucket": name, "Key": "-"}, ExpiresIn=60
+        )
+        parts = urlsplit(presigned)
         scope = parse_qs(parts.query).get("X-Amz-Credential", [""])[0].split("/")
         if scope[-2:] != ["s3", "aws4_request"] or not parts.path.endswith("/-"):
             return None
         if parts.scheme in getproxies() and not proxy_bypass(parts.hostname or ""):
             return None
-        return _Bucket(signed.partition("?")[0][:-1], scope[-3])
+        return _Bucket(URL(presigned.partition("?")[0][:-1], encoded=True), scope[-3])
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def _retry_after(answer: Answer) -> timedelta | None:
 
 def is_strong(token: str) -> bool:
     """Return whether a token is an ETag that changes with every byte."""
-    return token.startswith('"')
+    return token.startswith('"') and token.isascii() and token.isprintable()
 
 
 def is_etag(token: str) -> bool:

@@ -7,6 +7,14 @@ import unicodedata
 from shared.errors import InvalidInputError
 
 PATH_AT_MOST_CHARACTERS = 1024
+_MEDIA_TYPES = {
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "dng": "image/x-adobe-dng",
+}
 
 
 def confined(path: str) -> str:
@@ -34,3 +42,8 @@ def why_not_confined(path: str) -> str:
 def has_control_characters(text: str) -> bool:
     """Return whether a text holds control characters, or bytes that were no UTF-8."""
     return any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
+def media_type(path: str) -> str:
+    """Return what a file is by its name, as far as flights need to know."""
+    return _MEDIA_TYPES.get(path.lower().rpartition(".")[2], "application/octet-stream")

@@ -15,6 +15,7 @@ from shared.errors import NotFoundError, TransientError
 from shared.objects.port import ObjectStore, StoredObject
 from shared.objects.s3 import COPY_AT_ONCE_BYTES
 from shared.objects.s3_errors import code_of, s3_errors, status_of
+from shared.sources.names import media_type
 from shared.sources.port import (
     Capabilities,
     Elsewhere,
@@ -120,6 +121,7 @@ class S3Source(Elsewhere):
                     Key=unquote(target.path).lstrip("/"),
                     CopySource=source,
                     CopySourceIfMatch=f'"{entry.token}"',
+                    ContentType=media_type(entry.path),
                     MetadataDirective="REPLACE",
                 )
         except SourceForbiddenError:  # a key that may read and not write there, or the other way round

@@ -17,7 +17,6 @@ from flightline.nextcloud_simulator.requests import Environ, Request
 
 StartResponse = Callable[..., Any]
 
-_OLD_HOME = "/remote.php/webdav"
 _VERBS: dict[str, Callable[[Asked], Answer]] = {
     "OPTIONS": files.options,
     "PROPFIND": files.propfind,
@@ -44,7 +43,7 @@ class App:
 
     def __init__(self, nextcloud: Nextcloud) -> None:
         self._nextcloud = nextcloud
-        self._homes = [f"/remote.php/dav/files/{nextcloud.account.user}", _OLD_HOME]
+        self._homes = [f"/remote.php/dav/files/{nextcloud.account.user}", files.OLD_HOME]
         self._wsgidav = reading(nextcloud.tree, self._homes)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from flightline.nextcloud_simulator import names, properties
 from flightline.nextcloud_simulator.answers import Answer, RefusedError, multi_status
-from flightline.nextcloud_simulator.index import Node
+from flightline.nextcloud_simulator.index import Node, Tag
 from flightline.nextcloud_simulator.nextcloud import Nextcloud, visible
 from flightline.nextcloud_simulator.properties import OC, Shown
 from flightline.nextcloud_simulator.requests import Request
 
 FEATURES = "1, 3, extended-mkcol, access-control, 2, oc-resource-sharing, nc-calendar-search"
+OLD_HOME = "/remote.php/webdav"
 _HASHES = ("md5", "sha1", "sha256")
 _METHODS = "OPTIONS, GET, HEAD, DELETE, PROPFIND, PUT, PROPPATCH, COPY, MOVE, REPORT, PATCH"
 
@@ -40,6 +41,15 @@ class Asked:
         """
         return self.nextcloud.tree.existing(self.path)
 
+    @property
+    def tells_tags(self) -> bool:
+        """Return whether the home is asked for at the address that knows of tags; the old one does not."""
+        return self.base != OLD_HOME
+
+    def tags_of(self, node: Node) -> list[Tag] | None:
+        """Return the tags of a file as far as they are told."""
+        return self.nextcloud.visible_tags(node) if self.tells_tags else None
+
 
 def options(asked: Asked) -> Answer:
     """Say what the server can do."""
@@ -57,7 +67,7 @@ def propfind(asked: Asked) -> Answer:
 
 def _shown(asked: Asked, node: Node, depth: str, wanted: tuple[str, ...]) -> Iterator[Shown]:
     used = asked.nextcloud.tree.used_bytes() if f"{OC}size" in wanted else 0
-    yield Shown(node, asked.nextcloud.visible_tags(node), used)
+    yield Shown(node, asked.tags_of(node), used)
     if depth == "0" or not node.is_folder:
         return
     nodes = asked.nextcloud.tree.children(node.path)
@@ -66,7 +76,7 @@ def _shown(asked: Asked, node: Node, depth: str, wanted: tuple[str, ...]) -> Ite
         if child.is_folder and depth == "infinity":
             yield from _shown(asked, child, depth, wanted)
         else:
-            yield Shown(child, visible(ids.get(child.id, ()), tags), used)
+            yield Shown(child, visible(ids.get(child.id, ()), tags) if asked.tells_tags else None, used)
 
 
 def report(asked: Asked) -> Answer:
@@ -80,7 +90,7 @@ def report(asked: Asked) -> Answer:
     ids = [(rule.text or "").strip() for rule in rules if rule.tag == f"{OC}systemtag"]
     with asked.nextcloud.tree.lock:
         found = _tagged(asked.nextcloud, ids)
-        shown = [Shown(node, asked.nextcloud.visible_tags(node)) for node in found]
+        shown = [Shown(node, asked.tags_of(node)) for node in found]
     wanted = properties.properties_in(root)
     return multi_status(properties.file_response(asked.base, one, wanted) for one in shown)
 

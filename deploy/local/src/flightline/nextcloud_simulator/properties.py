@@ -33,7 +33,8 @@ class Shown:
     """A file or folder as an answer shows it."""
 
     node: Node
-    tags: Sequence[Tag]
+    tags: Sequence[Tag] | None
+    """None: the address does not tell them."""
     used_bytes: int = 0
     """Of the whole home; told for folders."""
 
@@ -148,7 +149,9 @@ def _size(shown: Shown) -> str:
     return str(shown.used_bytes if shown.node.is_folder else shown.node.size_bytes)
 
 
-def _system_tags(shown: Shown) -> str:
+def _system_tags(shown: Shown) -> str | None:
+    if shown.tags is None:
+        return None
     return "".join(
         f'<nc:system-tag oc:can-assign="{_word(tag.is_assignable)}" oc:id="{tag.id}"'
         f' oc:user-assignable="{_word(tag.is_assignable)}" oc:user-visible="{_word(tag.is_visible)}">'

@@ -41,7 +41,7 @@ class Fault(StrEnum):
 
 _SENTENCES = {
     Fault.EMPTY: "it names no category",
-    Fault.CLIMBS: "'.' and '..' are no folders of their own",
+    Fault.CLIMBS: "a part of it is '.' or '..', which leads elsewhere",
     Fault.SLASH: "a '/' would make a folder within a folder, for which MOVER_NESTED_CATEGORIES is off",
     Fault.BACKSLASH: "Nextcloud takes no '\\' in a name",
     Fault.CONTROL: "it has control characters",
@@ -61,7 +61,7 @@ class InvalidCategoryError(ValueError):
         self.fault = fault
 
 
-def same(text: str) -> str:
+def folded(text: str) -> str:
     """Return what is equal for texts that differ in case, or in how their accents are written, alone.
 
     Before release 32, Nextcloud lets users make the tags ``ai:cats``, ``AI:Cats`` and ``" ai:cats "``.
@@ -73,7 +73,7 @@ def category_text(tag: str, parent: str) -> str | None:
     """Return what stands behind ``parent:`` at the beginning of a tag's name; None: the tag is not for us."""
     colons = parent.count(":") + 1
     parts = tag.split(":", colons)
-    if len(parts) <= colons or same(":".join(parts[:colons]).strip()) != same(parent.strip()):
+    if len(parts) <= colons or folded(":".join(parts[:colons]).strip()) != folded(parent.strip()):
         return None
     return unicodedata.normalize("NFC", parts[colons].strip())
 

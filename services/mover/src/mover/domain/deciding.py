@@ -12,7 +12,7 @@ from mover.domain.categories import (
     InvalidCategoryError,
     category_text,
     checked_category,
-    same,
+    folded,
 )
 
 
@@ -88,7 +88,7 @@ def decide(tags: Sequence[Tag], rules: Rules) -> Go | Stay | None:
     for tag, text in ours:
         if (fault := fault_of(text, rules)) is not None:
             return Stay(Why.INVALID, f"tag {_shown(tag.name)}: {fault.sentence}")
-    if len({same(text) for _, text in ours}) > 1:
+    if len({folded(text) for _, text in ours}) > 1:
         names = ", ".join(_shown(tag.name) for tag, _ in ours)
         return Stay(Why.SEVERAL, f"it has tags of several categories: {names}")
     for tag, _ in ours:
@@ -103,7 +103,7 @@ def fault_of(text: str, rules: Rules) -> Fault | None:
         category = checked_category(text, nested=rules.nested)
     except InvalidCategoryError as error:
         return error.fault
-    folder, waiting = same(joined(rules.root, category)), same(rules.unsorted)
+    folder, waiting = folded(joined(rules.root, category)), folded(rules.unsorted)
     return Fault.UNSORTED if f"{folder}/".startswith(f"{waiting}/") else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mover.domain.categories import same
+from mover.domain.categories import folded
 
 
 class Folders:
@@ -27,13 +27,13 @@ class Folders:
         for end in range(1, len(parts) + 1):
             known = "/".join(parts[:end])
             self._exact.add(known)
-            self._spelled.setdefault(same(known), known)
+            self._spelled.setdefault(folded(known), known)
 
     def discard(self, path: str) -> None:
         """Note that a folder is gone."""
         self._exact.discard(path)
-        if self._spelled.get(same(path)) == path:
-            del self._spelled[same(path)]
+        if self._spelled.get(folded(path)) == path:
+            del self._spelled[folded(path)]
 
     def chosen(self, spellings: Iterable[str]) -> str:
         """Return the folder of a category.
@@ -48,7 +48,7 @@ class Folders:
         return self._adopted(wanted[0])
 
     def _adopted(self, path: str) -> str:
-        found = self._spelled.get(same(path))
+        found = self._spelled.get(folded(path))
         if found is not None:
             return found
         above, slash, name = path.rpartition("/")

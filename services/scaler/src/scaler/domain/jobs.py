@@ -202,6 +202,11 @@ def all_told(job: Job) -> tuple[int, ...]:
     return (*job.told, *(request.data.rerun for request in untold(job)))
 
 
+def is_to_be_swept(job: Job) -> bool:
+    """Return whether nothing of the job is to be kept any longer, once it is due."""
+    return job.state is JobState.CANCELED or (job.kind is JobKind.IMAGE and job.state in ENDED)
+
+
 def delay_s(failures: int, ladder: Sequence[timedelta]) -> float | None:
     """Return how long to wait after so many failures (1 first); None: it was tried often enough."""
     return ladder[failures - 1].total_seconds() if failures <= len(ladder) else None

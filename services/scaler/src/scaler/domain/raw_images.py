@@ -93,14 +93,24 @@ def raw_image_id(place: str, seen: Sighting) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 
-def seen_again(image: RawImage, now: datetime) -> RawImage | None:
-    """Return an image that was done and lies in the raw folder all the same, to be worked on as a new one.
+def seen_again(image: RawImage, listed_at: datetime) -> RawImage | None:
+    """Return an image that was over and lies in the raw folder all the same, to be worked on as a new one.
 
     Its original was not deleted after all, or was put back as it was, perhaps without its scaled copy, so
-    that the note of that one does not count any more. None: nothing is to be done.
+    that the note of that one does not count any more. One that could not be read as it is listed waits first.
+
+    Args:
+        image: As it was noted.
+        listed_at: When the folder was asked for; what ended since then is not known to be there still.
     """
-    is_over = image.state in (ImageState.DONE, ImageState.GONE)
-    return _due(image, now).model_copy(update={"stored": None}) if is_over else None
+    if image.updated_at >= listed_at:
+        return None
+    if image.state is ImageState.DONE:
+        return _due(image, listed_at).model_copy(update={"stored": None})
+    if image.state is ImageState.GONE:
+        due_s = listed_at.timestamp() + wait_s(image.attempt, 0.5)
+        return image.model_copy(update={"state": ImageState.WAITING, "due_s": due_s, "stored": None})
+    return None
 
 
 def retried(image: RawImage, now: datetime) -> RawImage:
@@ -125,9 +135,16 @@ def done(image: RawImage, now: datetime) -> RawImage:
     return image.model_copy(update=update)
 
 
-def gone(image: RawImage, now: datetime) -> RawImage:
-    """Return an image that was not there any more."""
-    return image.model_copy(update={"state": ImageState.GONE, "due_s": NEVER_S, "updated_at": now})
+def gone(image: RawImage, reason: str, now: datetime) -> RawImage:
+    """Return an image that was not there any more, or not as it was listed."""
+    update = {
+        "state": ImageState.GONE,
+        "attempt": image.attempt + 1,
+        "due_s": NEVER_S,
+        "error": reason,
+        "updated_at": now,
+    }
+    return image.model_copy(update=update)
 
 
 def rejected(image: RawImage, code: str, reason: str, now: datetime) -> RawImage:

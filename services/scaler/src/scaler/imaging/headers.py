@@ -16,6 +16,9 @@ LONGEST_SIDES: Final[Mapping[Format, int]] = {
 }
 """In pixels: what libjpeg, OpenCV and the WebP format allow."""
 
+_MOST_PIXEL_BYTES: Final = 8
+"""Of colour and alpha with 16 bits; a pixel with more takes the place of several."""
+
 _OTHERS: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"GIF8", "GIF"),
     (0, b"BM", "BMP"),
@@ -45,6 +48,11 @@ class Header:
     """Of a channel, 8 or 16."""
 
     @property
+    def pixel_bytes(self) -> int:
+        """Return what a pixel takes in memory."""
+        return self.channels * self.bits // 8
+
+    @property
     def pixels(self) -> int:
         """Return how many there are."""
         return self.width * self.height
@@ -52,7 +60,7 @@ class Header:
     def decoded_bytes(self, asks: Asks) -> int:
         """Return what the source and the scaled image take when they are in memory together."""
         width, height = asks.size(self.width, self.height)
-        return (self.pixels + width * height) * self.channels * self.bits // 8
+        return (self.pixels + width * height) * self.pixel_bytes
 
 
 def read_header(content: bytes) -> Header:
@@ -108,11 +116,15 @@ def check_size(header: Header, asks: Asks, *, pixels_at_most: int) -> tuple[int,
             f"the scaled image would have {width} x {height} pixels;"
             f" {pixels_at_most / 1e6:g} million are allowed",
         )
+    if (header.pixels + width * height) * header.pixel_bytes > 2 * pixels_at_most * _MOST_PIXEL_BYTES:
+        raise RejectedError(
+            "too-large", f"{header.channels} channels of {header.bits} bits are too much for so many pixels"
+        )
     longest = LONGEST_SIDES[header.format]
-    if max(width, height) > longest:
+    if max(header.width, header.height, width, height) > longest:
         raise RejectedError(
             "too-large",
-            f"the scaled image would have {width} x {height} pixels;"
+            f"{header.width} x {header.height} pixels would become {width} x {height};"
             f" a side of {header.format.upper()} has {longest} at most",
         )
     return width, height

@@ -7,9 +7,9 @@ from typing import Any
 import simplejpeg
 from numpy.typing import NDArray
 
+from scaler.domain.asks import RejectedError
 from scaler.imaging import turbo
 from scaler.imaging.job import Job, Result
-from scaler.imaging.jpeg_damage import damage
 from scaler.imaging.jpeg_file import SOI, JpegFile, head_bytes, read_jpeg
 from scaler.imaging.jpeg_metadata import carried
 from scaler.imaging.jpeg_quality import quality_of
@@ -28,8 +28,8 @@ def scaled(job: Job) -> Result:
 
 def _encoded(job: Job, file: JpegFile, quality: int) -> bytes:
     kernel = kernel_of(job.asks)
-    if turbo.serves(job, file):
-        return turbo.encoded(job, kernel, quality)
+    if turbo.serves(job, file) and (encoded := turbo.encoded(job, kernel, quality)) is not None:
+        return encoded
     is_grey = len(file.components) == 1
     pixels = resized(_decoded(job.content, is_grey=is_grey), job.size, kernel)
     if is_grey:
@@ -42,5 +42,6 @@ def _decoded(content: bytes, *, is_grey: bool) -> NDArray[Any]:
     try:
         pixels: NDArray[Any] = simplejpeg.decode_jpeg(content, "GRAY" if is_grey else "BGR", strict=True)
     except ValueError as error:
-        raise damage(error) from error
+        code = "truncated" if "premature end of jpeg file" in str(error).lower() else "corrupt"
+        raise RejectedError(code, f"the JPEG cannot be decoded: {error}") from error
     return pixels

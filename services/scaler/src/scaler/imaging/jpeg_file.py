@@ -29,6 +29,8 @@ _SOF_NAMES: Final = {
 }
 _SOS, _DQT, _EOI = 0xDA, 0xDB, 0xD9
 _NO_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+_MOST_MARKERS: Final = 20_000
+"""Before the first scan: a service that looks for the size must not look for long."""
 _MARKER_WITHIN_SCANS: Final = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
 """After 0xFF, entropy-coded data have 0x00 or a restart mark."""
 _GREY, _COLOUR, _CMYK = 1, 3, 4
@@ -108,7 +110,7 @@ class JpegFile:
 
 def read_header(content: bytes) -> Header:
     """Return size and kind, by what stands before the first scan."""
-    file = _head(content)
+    file = _head(content, metadata=False)
     return Header("jpeg", file.width, file.height, len(file.components), 8)
 
 
@@ -119,7 +121,7 @@ def read_jpeg(content: bytes) -> JpegFile:
         RejectedError: ``truncated``, ``corrupt``, or ``unsupported`` for a kind we have no decoder for.
     """
     file = _head(content)
-    file.trailing_bytes = len(content) - _end(content)
+    file.trailing_bytes = len(content) - _end(content, file)
     return file
 
 
@@ -128,15 +130,17 @@ def head_bytes(content: bytes) -> int:
     return _head(content).head_bytes
 
 
-def _head(content: bytes) -> JpegFile:
+def _head(content: bytes, *, metadata: bool = True) -> JpegFile:
     file = JpegFile()
     for marker, start, end in _markers(content, 2):
         if marker == _SOS:
             if not file.components:
                 raise RejectedError("corrupt", "the JPEG has a scan before its frame")
             return file
-        _take(file, marker, content[start:end])
-        if _is_application(marker) and not file.tables and not file.components:
+        is_application = _is_application(marker)
+        if metadata or not is_application:
+            _take(file, marker, content[start:end])
+        if is_application and not file.tables and not file.components:
             file.head_bytes = end
     raise RejectedError("truncated", "the JPEG ends before its first scan")
 
@@ -200,7 +204,9 @@ def _tables(payload: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
 
 def _markers(content: bytes, at: int) -> Iterator[tuple[int, int, int]]:
     """Yield each marker, and where its payload begins and ends."""
-    while at + 4 <= len(content):
+    for _ in range(_MOST_MARKERS):
+        if at + 4 > len(content):
+            raise RejectedError("truncated", "the JPEG ends within its header")
         if content[at] != 0xFF:  # noqa: PLR2004 - the byte that starts every marker
             raise RejectedError("corrupt", f"the JPEG has no marker at byte {at}, where one must be")
         marker = content[at + 1]
@@ -212,15 +218,17 @@ def _markers(content: bytes, at: int) -> Iterator[tuple[int, int, int]]:
             raise RejectedError("corrupt", f"the JPEG's segment at byte {at} is damaged")
         end = at + 2 + length
         if end > len(content):
-            break
+            raise RejectedError("truncated", "the JPEG ends within its header")
         yield marker, min(at + 4, end), end
         at = end
-    raise RejectedError("truncated", "the JPEG ends within its header")
+    raise RejectedError("corrupt", "the JPEG's header has no end")
 
 
-def _end(content: bytes) -> int:
+def _end(content: bytes, file: JpegFile) -> int:
     """Return where the image ends, having gone through all of its scans."""
-    at = next(start - 4 for marker, start, _ in _markers(content, 2) if marker == _SOS)
+    start, at = next(where for marker, *where in _markers(content, 2) if marker == _SOS)
+    if not file.is_progressive and content[start : start + 1] == bytes((len(file.components),)):
+        return _end_of_only_scan(content, at)
     while True:
         found = _MARKER_WITHIN_SCANS.search(content, at)
         if found is None:
@@ -231,3 +239,11 @@ def _end(content: bytes) -> int:
         if length < 2 or found[1][0] == 0xD8:  # noqa: PLR2004 - the length counts itself; SOI
             raise RejectedError("corrupt", f"the JPEG's pixels are damaged at byte {found.start()}")
         at = found.end() + length
+
+
+def _end_of_only_scan(content: bytes, at: int) -> int:
+    """Return where the end mark is: entropy-coded data have none within, and nothing but it may follow."""
+    end = content.find(b"\xff\xd9", at)
+    if end < 0:
+        raise RejectedError("truncated", "the JPEG ends before its last pixel")
+    return end + 2

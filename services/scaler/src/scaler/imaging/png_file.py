@@ -21,6 +21,8 @@ _DEPTHS: Final = {
     RGBA: (8, 16),
 }
 _IHDR_BYTES: Final = 13
+_MOST_CHUNKS: Final = 1_000_000
+"""There are writers that make one of every few kilobytes of pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,10 @@ def read_png(content: bytes) -> PngFile:
 
 def _chunks(content: bytes, file: PngFile) -> Iterator[Chunk]:
     at, view = len(MAGIC), memoryview(content)
-    while at + 12 <= len(content):
+    for _ in range(_MOST_CHUNKS):
         end = at + 12 + int.from_bytes(content[at : at + 4])
         if end > len(content):
-            break
+            raise RejectedError("truncated", "the PNG ends before its last chunk")
         if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(content[end - 4 : end]):
             raise RejectedError("corrupt", f"the PNG's chunk at byte {at} has another check sum")
         kind = content[at + 4 : at + 8]
@@ -102,4 +104,4 @@ def _chunks(content: bytes, file: PngFile) -> Iterator[Chunk]:
         if kind == b"IEND":
             file.trailing_bytes = len(content) - end
             return
-    raise RejectedError("truncated", "the PNG ends before its last chunk")
+    raise RejectedError("corrupt", "the PNG has too many chunks")

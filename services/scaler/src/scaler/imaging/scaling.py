@@ -19,6 +19,8 @@ _FORMATS: Final[Mapping[Format, Callable[[Job], Result]]] = {
     "tiff": tiff.scaled,
     "webp": webp.scaled,
 }
+_NO_MEMORY: Final = -4
+"""``StsNoMem`` of OpenCV."""
 
 
 def scaled(content: bytes, asks: Asks, *, pixels_at_most: int, turbo: bool) -> Scaled:
@@ -29,6 +31,8 @@ def scaled(content: bytes, asks: Asks, *, pixels_at_most: int, turbo: bool) -> S
     try:
         result = _FORMATS[header.format](job)
     except cv2.error as error:
+        if error.code == _NO_MEMORY:
+            raise MemoryError(str(error)) from error
         raise RejectedError(
             "corrupt", f"the {header.format.upper()} cannot be decoded: {error.err}"
         ) from error

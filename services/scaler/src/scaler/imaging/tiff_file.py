@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ ASCII, SHORT, LONG, DOUBLE = 2, 3, 4, 12
 
 _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _LAYOUTS: Final = {1: "B", 3: "H", 4: "I", 12: "d", 13: "I"}
+_OF_HEADER: Final = frozenset({WIDTH, HEIGHT, BITS, SAMPLES})
 _MOST_ENTRIES: Final = 4096
 _MOST_BYTES: Final = 0xFFFFFFFF
 _GREYS, _RGB = (0, 1), 2
@@ -76,7 +77,7 @@ class TiffFile:
 
 def read_header(content: bytes) -> Header:
     """Return size and kind, by the first directory."""
-    file, _ = _first(content)
+    file, _ = _first(content, _OF_HEADER)
     return Header("tiff", file.number(WIDTH, 0), file.number(HEIGHT, 0), file.number(SAMPLES, 1), _bits(file))
 
 
@@ -96,43 +97,60 @@ def read_tiff(content: bytes) -> TiffFile:
     return file
 
 
-def _first(content: bytes) -> tuple[TiffFile, int]:
+def _first(content: bytes, only: Container[int] | None = None) -> tuple[TiffFile, int]:
     if content[2:4] in (b"+\x00", b"\x00+"):
         raise RejectedError("unsupported", "BigTIFFs are not scaled")
     order = "<" if content[:2] == b"II" else ">"
     if len(content) < 8:  # noqa: PLR2004 - the header
         raise RejectedError("truncated", "the TIFF ends within its header")
     (at,) = struct.unpack_from(order + "I", content, 4)
-    directory, following = read_directory(content, order, at)
+    directory, following = read_directory(content, order, at, only)
     return TiffFile(order, directory), following
 
 
-def read_directory(content: bytes, order: str, at: int) -> tuple[Directory, int]:
+def read_directory(
+    content: bytes, order: str, at: int, only: Container[int] | None = None
+) -> tuple[Directory, int]:
     """Return the directory at an offset, and the offset of the following one.
 
+    Args:
+        content: The file.
+        order: Of its bytes.
+        at: Where the directory is.
+        only: Which tags are wanted; None: all.
+
     Raises:
-        RejectedError: It, or a value, lies outside the file.
+        RejectedError: It, or a value, lies outside the file, or values on each other.
     """
     try:
         (count,) = struct.unpack_from(order + "H", content, at)
         if not 0 < count <= _MOST_ENTRIES:
             raise RejectedError("corrupt", f"the TIFF has a directory of {count} entries")
         (following,) = struct.unpack_from(order + "I", content, at + 2 + 12 * count)
-        entries = [_entry(content, order, at + 2 + 12 * index) for index in range(count)]
+        directory: Directory = {}
+        values_bytes = 0
+        for entry_at in range(at + 2, at + 2 + 12 * count, 12):
+            (number,) = struct.unpack_from(order + "H", content, entry_at)
+            one = _entry(content, order, entry_at) if only is None or number in only else None
+            if one is not None:
+                directory[number] = one
+                values_bytes += len(one.content)
+            if values_bytes > len(content):
+                raise RejectedError("corrupt", "values of the TIFF lie on each other")
     except struct.error as error:
         raise RejectedError("truncated", "the TIFF ends before its directory") from error
-    return {number: one for number, one in entries if one is not None}, following
+    return directory, following
 
 
-def _entry(content: bytes, order: str, at: int) -> tuple[int, Entry | None]:
+def _entry(content: bytes, order: str, at: int) -> Entry | None:
     number, kind, count = struct.unpack_from(order + "HHI", content, at)
     if kind not in _SIZES:
-        return number, None  # as readers must: skip what is of an unknown type
+        return None  # as readers must: skip what is of an unknown type
     size = _SIZES[kind] * count
     start = at + 8 if size <= 4 else struct.unpack_from(order + "I", content, at + 8)[0]  # noqa: PLR2004
     if start + size > len(content):
         raise RejectedError("truncated", f"the TIFF's tag {number} lies behind its end")
-    return number, Entry(kind, content[start : start + size])
+    return Entry(kind, content[start : start + size])
 
 
 def _inner(content: bytes, file: TiffFile, pointer: int) -> Directory:

@@ -20,6 +20,8 @@ from scaler.imaging.tiff_file import LONG, SHORT, TiffFile, entry
 NONE, LZW, DEFLATE, OLD_DEFLATE, PACK_BITS = 1, 5, 8, 32946, 32773
 _STRIP_BYTES: Final = 1 << 20
 _EFFORT: Final = 4
+_LARGEST_MARGIN: Final = 4096
+"""By which a tile may be larger than the image."""
 _SEPARATE: Final = 2
 _DIFFERENCES: Final = 2
 """The predictor that leaves of each sample the difference to its neighbour."""
@@ -39,14 +41,16 @@ def decoded(content: bytes, file: TiffFile) -> NDArray[Any]:
     width, height = file.number(tags.WIDTH, 0), file.number(tags.HEIGHT, 0)
     samples, kind = file.number(tags.SAMPLES, 1), _kind(file)
     pixels = np.empty((height, width, samples), kind.newbyteorder("="))
+    is_tiled = tags.TILE_OFFSETS in file.directory
     is_planar = file.number(tags.PLANAR, 1) == _SEPARATE
     channels = [slice(one, one + 1) for one in range(samples)] if is_planar else [slice(0, samples)]
-    places = _places(file, width, height)
-    offsets, sizes = _blocks(file, len(places) * len(channels))
+    rows, columns = _block_size(file, width, height)
+    offsets, sizes = _blocks(file, -(-height // rows) * -(-width // columns) * len(channels))
+    places = [(top, left) for top in range(0, height, rows) for left in range(0, width, columns)]
     for index, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
-        top, left, rows, columns = places[index % len(places)]
+        top, left = places[index % len(places)]
         channel = channels[index // len(places)]
-        shape = (rows, columns, channel.stop - channel.start)
+        shape = (rows if is_tiled else min(rows, height - top), columns, channel.stop - channel.start)
         block = _block(content, file, (offset, size), shape)
         pixels[top : top + rows, left : left + columns, channel] = block[: height - top, : width - left]
     return pixels
@@ -56,19 +60,15 @@ def _kind(file: TiffFile) -> np.dtype[Any]:
     return np.dtype(np.uint8 if file.numbers(tags.BITS)[0] == 8 else np.uint16).newbyteorder(file.order)  # type: ignore[arg-type] # noqa: PLR2004
 
 
-def _places(file: TiffFile, width: int, height: int) -> list[tuple[int, int, int, int]]:
-    """Return top, left, rows and columns of each strip or tile of a plane, as stored."""
-    if tags.TILE_OFFSETS in file.directory:
-        across, down = file.number(tags.TILE_WIDTH, 0), file.number(tags.TILE_HEIGHT, 0)
-        if not (0 < across <= 1 << 15 and 0 < down <= 1 << 15):
-            raise RejectedError("corrupt", "the TIFF's tiles have no size")
-        return [
-            (top, left, down, across) for top in range(0, height, down) for left in range(0, width, across)
-        ]
-    rows = min(file.number(tags.ROWS_PER_STRIP, height), height)
-    if rows <= 0:
-        raise RejectedError("corrupt", "the TIFF's strips have no rows")
-    return [(top, 0, min(rows, height - top), width) for top in range(0, height, rows)]
+def _block_size(file: TiffFile, width: int, height: int) -> tuple[int, int]:
+    """Return rows and columns of a tile or of a strip but the last, as stored."""
+    if tags.TILE_OFFSETS not in file.directory:
+        rows, columns = min(file.number(tags.ROWS_PER_STRIP, height), height), width
+    else:
+        rows, columns = file.number(tags.TILE_HEIGHT, 0), file.number(tags.TILE_WIDTH, 0)
+    if not (0 < rows <= height + _LARGEST_MARGIN and 0 < columns <= width + _LARGEST_MARGIN):
+        raise RejectedError("corrupt", f"the TIFF has strips or tiles of {columns} x {rows} pixels")
+    return rows, columns
 
 
 def _blocks(file: TiffFile, needed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

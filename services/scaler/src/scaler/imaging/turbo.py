@@ -14,7 +14,6 @@ import simplejpeg
 
 from scaler.domain.asks import Interpolation
 from scaler.imaging.job import Job
-from scaler.imaging.jpeg_damage import damage
 from scaler.imaging.jpeg_file import JpegFile
 from scaler.imaging.resizing import resized
 
@@ -43,21 +42,19 @@ def serves(job: Job, file: JpegFile) -> bool:
     if job.asks.subsampling not in (None, file.subsampling):
         return False
     across, down = _SHARES[file.subsampling]
+    if any((one.across, one.down) != (1, 1) for one in file.components[1:]):
+        return False  # the library tells kinds apart by the usual factors only
     sizes = ((file.width, file.height), job.size)
     return all(width % across == 0 and height % down == 0 for width, height in sizes) and is_there()
 
 
-def encoded(job: Job, kernel: Interpolation, quality: int) -> bytes:
-    """Return the JPEG scaled, without its metadata.
-
-    Raises:
-        RejectedError: It is damaged.
-    """
+def encoded(job: Job, kernel: Interpolation, quality: int) -> bytes | None:
+    """Return the JPEG scaled, without its metadata; None: the library cannot decode it whole."""
     growth_across, growth_down = job.growth
     try:
         planes = _library().decode_to_yuv_planes(job.content)
-    except OSError as error:
-        raise damage(error) from error
+    except OSError:
+        return None
     for number, plane in enumerate(planes):
         size = (int(plane.shape[1] * growth_across), int(plane.shape[0] * growth_down))
         planes[number] = resized(plane, size, kernel)

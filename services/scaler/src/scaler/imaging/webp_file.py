@@ -13,6 +13,7 @@ ICC, ALPHA, EXIF, XMP, ANIMATION = 0x20, 0x10, 0x08, 0x04, 0x02
 """Flags of the extended header."""
 _LOSSY, _LOSSLESS, _EXTENDED = b"VP8 ", b"VP8L", b"VP8X"
 _HEAD_BYTES: Final = 12
+_MOST_CHUNKS: Final = 10_000
 _LOSSY_START: Final = b"\x9d\x01\x2a"
 
 
@@ -101,9 +102,12 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
     at, last = _HEAD_BYTES, _riff_end(content)
     if last > len(content):
         raise RejectedError("truncated", "the WebP is shorter than it tells")
-    while at + 8 <= last:
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > last:
+            return
         end = at + 8 + int.from_bytes(content[at + 4 : at + 8], "little")
         if end > last:
             raise RejectedError("corrupt", "a chunk of the WebP does not fit into it")
         yield content[at : at + 4], at + 8, end
         at = end + end % 2
+    raise RejectedError("corrupt", "the WebP has too many chunks")

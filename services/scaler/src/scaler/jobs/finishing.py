@@ -51,7 +51,10 @@ class Finisher:
             sidecars=sidecars,
             rejected=(*listed.listing.rejected, *lost),
         )
-        return await self._written(base, prefix, manifest)
+        result = await self._written(base, prefix, manifest)
+        if len(job.requests) > 1:
+            await self._forget_older(base, manifest)
+        return result
 
     def _judge(self, job: Job, outcomes: Sequence[Outcome]) -> None:
         rejected = [outcome for outcome in outcomes if not outcome.is_scaled]
@@ -91,6 +94,13 @@ class Finisher:
             content = await self.objects.read(file.key, at_most=POINTS_AT_MOST_BYTES)
             return await self.objects.put(key, scaled_points(content, factor), content_type="text/plain")
         return await self.objects.copy(file.key, key, sha256=file.sha256)
+
+    async def _forget_older(self, base: str, manifest: Manifest) -> None:
+        """Delete results of images that the flight does not have any more, for some read all of a prefix."""
+        listed = {file.key for file in (*manifest.images, *manifest.sidecars)}
+        async for stored in self.objects.list(f"{base}/files/"):
+            if stored.key not in listed:
+                await self.objects.delete(stored.key)
 
     async def _written(self, base: str, prefix: str, manifest: Manifest) -> Result:
         key = f"{base}/manifest.json"

@@ -12,13 +12,13 @@ from functools import partial
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from scaler.domain.jobs import NEVER_S, Amounts, Job, JobState
+from scaler.domain.jobs import NEVER_S, Amounts, Job, JobState, is_to_be_swept
 from scaler.domain.pieces import Outcome, Piece, PieceState, reopened
 from scaler.jobs.finishing import Finisher
 from scaler.jobs.paging import pieces_of
 from scaler.jobs.planning import Planner
-from scaler.jobs.sweeping import BusyError, sweep
-from scaler.jobs.telling import busy, failed, finished, looked_at, planned, postponed, relisted, swept
+from scaler.jobs.sweeping import BusyError, forget_pieces, sweep
+from scaler.jobs.telling import at_rest, busy, failed, finished, looked_at, planned, postponed, relisted
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.objects.port import ObjectStore
 from shared.state import Change, Collection, Document, LeaseLostError
@@ -87,7 +87,8 @@ class JobLoop:
         try:
             if job.state is JobState.SCALING:
                 return await self._brought_on(job_id, job)
-            await sweep(job_id, job, self.objects, self.pieces)
+            if is_to_be_swept(job):
+                await sweep(job_id, job, self.objects, self.pieces)
         except BusyError:
             return busy
         except TransientError as error:
@@ -106,7 +107,7 @@ class JobLoop:
             log.exception("job.broken")
             reason = f"internal error, please report it: {type(error).__name__}: {error}"
             return partial(failed, error=reason, keep=self.keep)
-        return swept
+        return at_rest
 
     async def _brought_on(self, job_id: str, job: Job) -> Step:
         if not job.is_listed or not job.plan:
@@ -121,8 +122,7 @@ class JobLoop:
     async def _planned(self, job_id: str, job: Job) -> Step:
         listed = await self.planner.listed(job)
         amounts = await self.planner.plan(job_id, job, listed)
-        if job.plan and job.plan != listed.plan:
-            await self.planner.forget_older(job_id, listed.plan)
+        await forget_pieces(job_id, self.pieces, but=listed.plan)
         log.info("job.planned", images=amounts.images_total, known=amounts.images_done)
         return partial(planned, plan=listed.plan, listed=len(job.requests), amounts=amounts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,6 +29,9 @@ from shared.service import Service
 from shared.sources import Sources
 from shared.state import Collection
 from shared.state.owner import process_owner
+
+READ_AHEAD = 2
+"""Images that are read, or written, while each core has one in a codec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def run_jobs(
         bus=bus,
         owner=process_owner(),
         lease=settings.lease,
-        at_once=settings.images_at_once,
+        at_once=settings.images_at_once or _cores() + READ_AHEAD,
         retry_after=on.settings.retry_ladder,
         look_at_jobs=loop.wake,
     )
@@ -85,3 +89,7 @@ def run_jobs(
     service.background("pieces", work.run)
     service.background("forget jobs", partial(forget_expired, jobs))
     return Jobs(jobs, pieces, reader, codecs, budget, loop)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

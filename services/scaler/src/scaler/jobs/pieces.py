@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 class _StoppedError(Exception):
-    """Somebody paused or canceled the job."""
+    """Somebody paused or canceled the job, or asked for it once more."""
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class PieceLoop:
         with bound_contextvars(job=piece.job, flight_id=flight_id):
             if job is None or job.body.plan != piece.plan:
                 await self._put_off(document, is_orphan=job is None)
-            elif job.body.state is not JobState.SCALING:
+            elif not _is_wanted(job.body, piece):
                 await self.pieces.update(document.id, _parked, owner=self.owner)
             else:
                 await self._scale_under_lease(document, job.body)
@@ -104,6 +104,9 @@ class PieceLoop:
             raise
         except _StoppedError:
             document = await self.pieces.update(document.id, _parked, owner=self.owner)
+        except NotFoundError:  # the job was listed anew, or swept
+            log.info("piece.forgotten")
+            return
         except TransientError as error:
             document = await self._interrupted(document, job, error)
         except PermanentError as error:
@@ -133,7 +136,7 @@ class PieceLoop:
 
     async def _check_still_wanted(self, piece: Piece) -> None:
         job = await self.jobs.get(piece.job)
-        if job is None or job.body.state is not JobState.SCALING or job.body.plan != piece.plan:
+        if job is None or not _is_wanted(job.body, piece):
             raise _StoppedError
 
     async def _interrupted(
@@ -172,6 +175,11 @@ class PieceLoop:
             message=message,
         )
         await self.bus.progress(progress)
+
+
+def _is_wanted(job: Job, piece: Piece) -> bool:
+    """Return whether to go on; not while the job is listed anew, for images may have been replaced."""
+    return job.state is JobState.SCALING and job.is_listed and job.plan == piece.plan
 
 
 def _settled(piece: Piece) -> Change[Piece]:

@@ -15,7 +15,7 @@ from scaler.jobs.paging import pieces_of
 from shared.errors import NotFoundError, PermanentError
 from shared.objects.port import ObjectStore
 from shared.sources.flight_files import FileRule
-from shared.state import AlreadyExistsError, Collection, RevisionError
+from shared.state import AlreadyExistsError, Collection
 
 PLAN_HEX_DIGITS = 16
 ONE_IMAGE = "one"
@@ -69,15 +69,6 @@ class Planner:
             if written.state is PieceState.DONE:
                 amounts = amounts.plus(written.amounts)
         return amounts
-
-    async def forget_older(self, job_id: str, plan: str) -> None:
-        """Delete the pieces of other listings."""
-        async for document in pieces_of(self.pieces, job_id):
-            if document.body.plan != plan:
-                try:
-                    await self.pieces.delete(document)
-                except RevisionError:  # somebody looks at it, and puts it off; the next time then
-                    continue
 
     async def _known(self, job_id: str, job: Job, listed: Listed) -> dict[str, Outcome]:
         images = {image.path: image for image in listed.images}

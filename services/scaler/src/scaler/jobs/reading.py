@@ -18,6 +18,8 @@ from shared.streams import Chunk
 from shared.urls import shown_url
 
 SCHEMES = ("https", "http", "s3", "davs", "dav", "file")
+URI_AT_MOST_CHARACTERS = 4096
+"""Of events."""
 
 
 def is_on_web(uri: str) -> bool:
@@ -84,6 +86,8 @@ class ImageReader:
                 f" not with {scheme[:20]!r}",
                 field="source",
             )
+        if len(shown_source(uri)) > URI_AT_MOST_CHARACTERS:
+            raise InvalidInputError("the source is too long to be told of, percent-encoded", field="source")
         if scheme in ("http", "https"):
             await self._check_url(uri)
         else:

@@ -16,14 +16,16 @@ class BusyError(ConflictError):
     """Some process still has a piece in hand, and would write behind us."""
 
 
-async def sweep(job_id: str, job: Job, objects: ObjectStore, pieces: Collection[Piece]) -> None:
-    """Delete the pieces of a job, and then what was stored; again from anywhere.
+async def forget_pieces(job_id: str, pieces: Collection[Piece], *, but: str | None = None) -> None:
+    """Delete the pieces of a job, but for those of one plan.
 
     Raises:
-        BusyError: Not now.
+        BusyError: Not now: who has one in hand would write its result behind us.
     """
     now = datetime.now(UTC)
     async for document in pieces_of(pieces, job_id):
+        if document.body.plan == but:
+            continue
         lease = document.record.lease
         if lease is not None and lease.until > now:
             raise BusyError(f"{document.id} is still worked on")
@@ -31,5 +33,14 @@ async def sweep(job_id: str, job: Job, objects: ObjectStore, pieces: Collection[
             await pieces.delete(document)
         except RevisionError as error:
             raise BusyError(f"{document.id} was just changed") from error
+
+
+async def sweep(job_id: str, job: Job, objects: ObjectStore, pieces: Collection[Piece]) -> None:
+    """Delete the pieces of a job, and then what was stored; again from anywhere.
+
+    Raises:
+        BusyError: Not now.
+    """
+    await forget_pieces(job_id, pieces)
     async for stored in objects.list(f"{base_key(job_id, job)}/"):
         await objects.delete(stored.key)

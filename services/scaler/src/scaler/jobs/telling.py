@@ -18,6 +18,7 @@ from scaler.domain.jobs import (
     all_told,
     delay_s,
     factor_name,
+    is_to_be_swept,
     untold,
 )
 from shared.errors import ConflictError
@@ -27,6 +28,8 @@ from shared.state import Change
 SERVICE = "flightline/scaler"
 LOOKED_AT_EVERY_S = 30.0
 """A job whose pieces are worked on; the last of them has it looked at at once."""
+BUSY_S = 0.5
+"""About the time that an image takes."""
 
 
 def planned(job: Job, *, plan: str, listed: int, amounts: Amounts) -> Change[Job]:
@@ -84,7 +87,11 @@ def finished(job: Job, *, result: Result, amounts: Amounts, keep: timedelta, req
     update = {
         "state": JobState.DONE,
         "result": result,
-        "amounts": amounts,
+        "amounts": amounts.model_copy(
+            update={
+                "bytes_total": max(amounts.bytes_total, amounts.bytes_done)
+            }  # nobody knew, if one was named
+        ),
         "told": all_told(job),
         "attempt": 0,
         "due_s": _after(job, keep),
@@ -133,17 +140,19 @@ def canceled(job: Job) -> Change[Job]:
     return Change(change.body, change.events)  # whoever looks at it now goes on to sweep it
 
 
-def swept(job: Job) -> Change[Job]:
-    """Return a job of which nothing is left in the store; one about a single image is forgotten, too."""
-    if job.state in (JobState.SCALING, JobState.PAUSED):  # asked for again meanwhile
+def at_rest(job: Job) -> Change[Job]:
+    """Return a job of which nothing is left to do; one about a single image is forgotten once it is swept."""
+    if job.state is JobState.SCALING:  # asked for again meanwhile
         return Change(job, release=True)
-    gone = datetime.now(UTC) if job.kind is JobKind.IMAGE else None
-    return Change(job.model_copy(update={"due_s": NEVER_S}), release=True, expires_at=gone)
+    is_gone = job.kind is JobKind.IMAGE and is_to_be_swept(job)
+    gone_at = datetime.now(UTC) if is_gone else None
+    return Change(job.model_copy(update={"due_s": NEVER_S}), release=True, expires_at=gone_at)
 
 
 def busy(job: Job) -> Change[Job]:
-    """Return a job that cannot be swept yet, because some process still has a piece of it in hand."""
-    return Change(job.model_copy(update={"due_s": time.time() + 1.0}), release=True)
+    """Return a job that has to wait for whoever still has a piece of it in hand."""
+    due_s = NEVER_S if job.state is JobState.PAUSED else time.time() + BUSY_S
+    return Change(job.model_copy(update={"due_s": due_s}), release=True)
 
 
 def _after(job: Job, keep: timedelta) -> float:

@@ -150,7 +150,8 @@ async def _page(mode: WebdavMode, where: Where, limit: int, after: str | None) -
 
 
 async def _count(mode: WebdavMode, **where: str | Between) -> int:
-    return await mode.images.count(where)
+    """Return how many images of the folder are so."""
+    return await mode.images.count({"place": mode.plan.raw_url, **where}) if mode.plan else 0
 
 
 def _state(mode: WebdavMode) -> Literal["off", "on", "paused", "trouble"]:

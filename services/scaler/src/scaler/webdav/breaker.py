@@ -67,11 +67,12 @@ class Breaker:
         self.error = error
 
     def _pause_s(self, error: TransientError | RefusedError) -> float | None:
-        if isinstance(error, RefusedError):
+        if isinstance(error, RefusedError) and error.is_login:
             return REFUSED_FOR_S
         if isinstance(error, FullError):
             return FULL_FOR_S
-        asked_s = error.retry_after.total_seconds() if error.retry_after else 0.0
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        asked_s = asked.total_seconds() if asked else 0.0
         if not asked_s and self._failures < IN_A_ROW:
             return None
         doubled_s = SHORTEST_S * 2.0 ** max(0, min(self._failures - IN_A_ROW, 10))

@@ -50,7 +50,8 @@ class WebdavMode:
     """Why there is no plan though one is wanted."""
     session: Session | None = None
     is_paused: bool = False
-    _is_ending: bool = False
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when no more images shall be begun."""
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _memory: Memory = field(init=False)
 
@@ -72,7 +73,7 @@ class WebdavMode:
 
     async def stop(self) -> None:
         """Begin no more images, and return when those in hand are finished."""
-        self._is_ending = True
+        self.ending.set()
         while self.session is not None and self.session.in_hand:  # noqa: ASYNC110 - the service limits it
             await asyncio.sleep(_LOOK_EVERY_S)
 
@@ -106,7 +107,7 @@ class WebdavMode:
                 lease=self.settings.lease,
                 at_once=self.settings.transfers_at_once,
                 at_rest=self.settings.at_rest,
-                may_begin=lambda: not (self.is_paused or self._is_ending),
+                may_begin=lambda: not (self.is_paused or self.ending.is_set()),
             )
 
     async def _follow(self, plan: Plan) -> None:

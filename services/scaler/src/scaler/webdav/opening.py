@@ -16,6 +16,7 @@ from scaler.ports import ScalesImages
 from scaler.webdav.mode import Switch, WebdavMode
 from scaler.webdav.plan import Plans
 from shared.constants import open_constants
+from shared.messaging.relay import OutboxRelay
 from shared.platform import Platform
 from shared.service import Service
 from shared.state import Collection
@@ -47,8 +48,10 @@ async def opened_webdav(
         )
 
 
-def run_webdav(service: Service, mode: WebdavMode) -> None:
-    """Run the mode from the start of the service to its end."""
+def run_webdav(service: Service, mode: WebdavMode, relay: OutboxRelay) -> None:
+    """Run the mode from the start of the service to its end, when what was finished last is told."""
+    mode.ending = service.draining
     service.background("webdav", mode.run)
     service.background("forget", partial(forget_expired, mode.images))
     service.on_drain(mode.stop)
+    service.on_drain(relay.flush)

@@ -43,7 +43,7 @@ class Plans:
     @property
     def may_change(self) -> bool:
         """Return whether there can be a plan, or another one, later."""
-        return bool(self.constants.where)
+        return self.settings.webdav and bool(self.constants.where)
 
     async def current(self) -> Plan | None:
         """Return what to do now; None: nothing is configured.
@@ -52,6 +52,8 @@ class Plans:
             InvalidInputError: What is configured cannot be used; the message says what to change.
             TransientError: The constants cannot be read now.
         """
+        if not self.settings.webdav:
+            return None
         own = parse_constant(
             ScalerConstants,
             SCALER_CONSTANTS,

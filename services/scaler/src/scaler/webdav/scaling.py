@@ -125,20 +125,20 @@ class Scaling:
         """Read the original as it was listed."""
         parts, size_bytes, digest = [], 0, hashlib.sha256()
         try:
-            async with self.dav.read(image.path, etag=image.etag) as chunks:
+            async with self.dav.read(image.path, etag=image.etag, size_bytes=image.size_bytes) as chunks:
                 async for chunk in chunks:
                     parts.append(chunk)
                     digest.update(chunk)
                     size_bytes += len(chunk)
+                    if size_bytes > image.size_bytes:
+                        break
                     if size_bytes - len(chunk) < HEAD_BYTES <= size_bytes:
                         _check_head(b"".join(parts))
         except (NotFoundError, ChangedError) as error:
             raise GoneError(str(error)) from error
         BYTES.labels("read").inc(size_bytes)
         if size_bytes != image.size_bytes:
-            raise GoneError(
-                f"{image.path} has {size_bytes} bytes, not the {image.size_bytes} that were listed"
-            )
+            raise GoneError(f"{image.path} has other than the {image.size_bytes} bytes that were listed")
         content = b"".join(parts)
         return Original(content, digest.hexdigest(), image.modified_at or exif_date(content))
 

@@ -113,6 +113,7 @@ class Session:
             return
         try:
             await self._prepare()
+            asked_at = datetime.now(UTC)
             folder = await self.dav.folder(self.scaling.plan.raw)
         except NotFoundError:
             self._note_trouble(f"there is no folder {self.scaling.plan.raw} on the server (RAW_REMOTE_DIR)")
@@ -123,7 +124,7 @@ class Session:
             self._note_trouble(str(error))
         else:
             self.breaker.went_well()
-            await self._take_in(folder.files)
+            await self._take_in(folder.files, asked_at)
 
     async def waiting(self) -> int:
         """Return how many images were noted and are not scaled yet."""
@@ -141,8 +142,7 @@ class Session:
             await self.dav.tidy(await self.dav.folder(target))
             self._tidied_at_s = time.monotonic()
 
-    async def _take_in(self, files: Sequence[DavResource]) -> None:
-        now = datetime.now(UTC)
+    async def _take_in(self, files: Sequence[DavResource], now: datetime) -> None:
         prefixes = self.scaling.plan.prefixes
         seen = [
             Sighting(file.path, file.etag, file.size_bytes, file.modified_at)
@@ -155,17 +155,18 @@ class Session:
         ids = {raw_image_id(self.place, one): one for one in still}
         self._known &= ids.keys()
         for image_id, one in ids.items():
-            if image_id not in self._known:
-                await self._note(image_id, one, now)
+            if image_id not in self._known and await self._is_noted(image_id, one, now):
                 self._known.add(image_id)
         await self._forget_rejected({raw_image_id(self.place, one) for one in seen})
         WAITING.labels(MODE).set(await self.waiting())
         self.queue.wake()
 
-    async def _note(self, image_id: str, seen: Sighting, now: datetime) -> None:
-        _, is_new = await self.images.ensure(image_id, raw_image(self.place, seen, now))
+    async def _is_noted(self, image_id: str, seen: Sighting, now: datetime) -> bool:
+        """Note an image; return whether it is one to scale, or one that cannot be."""
+        document, is_new = await self.images.ensure(image_id, raw_image(self.place, seen, now))
         if not is_new:
-            await self.images.update(image_id, partial(_again, now=now))
+            document = await self.images.update(image_id, partial(_again, now=now))
+        return document.body.state in (ImageState.WAITING, ImageState.REJECTED)
 
     async def _forget_rejected(self, there: set[str]) -> None:
         """Forget rejected files that somebody took away or replaced."""
@@ -209,7 +210,9 @@ class Session:
                 with suppress(LeaseLostError, TransientError):
                     await asyncio.shield(self.images.release(document.id, owner=self.owner))
                 raise
-            await self.images.update(document.id, outcome, owner=self.owner)
+            ended = await self.images.update(document.id, outcome, owner=self.owner)
+        if ended.body.state in (ImageState.DONE, ImageState.GONE):
+            self._known.discard(document.id)
         self.outcomes[name] += 1
         IMAGES.labels(MODE, name).inc()
         IMAGE_SECONDS.labels(MODE).observe(time.monotonic() - began_s)
@@ -240,7 +243,7 @@ class Session:
         match error:
             case GoneError():
                 log.info("image.gone", error=str(error))
-                return "gone", partial(_ended, change=gone)
+                return "gone", partial(_ended, change=partial(_gone, reason=str(error)))
             case RejectedError():
                 log.warning("image.rejected", code=error.code, error=str(error))
                 return "rejected", partial(_rejected, code=error.code, reason=str(error))
@@ -257,10 +260,7 @@ class Session:
 
     def _note_failure(self, error: RefusedError | TransientError) -> None:
         log.warning("image.postponed", error=str(error))
-        is_only_this_one = isinstance(error, LockedError) or (
-            isinstance(error, RefusedError) and not error.is_login
-        )
-        if not is_only_this_one:
+        if not isinstance(error, LockedError):  # that one is about a single image
             self.breaker.went_wrong(error)
 
 
@@ -272,6 +272,10 @@ def _again(image: RawImage, now: datetime) -> Change[RawImage] | None:
 def _ended(image: RawImage, change: Callable[[RawImage, datetime], RawImage]) -> Change[RawImage]:
     now = datetime.now(UTC)
     return Change(change(image, now), release=True, expires_at=now + KEPT_FOR)
+
+
+def _gone(image: RawImage, now: datetime, *, reason: str) -> RawImage:
+    return gone(image, reason, now)
 
 
 def _rejected(image: RawImage, code: str, reason: str) -> Change[RawImage]:
