@@ -41,6 +41,8 @@ from scaler.imaging import scale_image, turbo
 from shared.logging import configure_logging
 
 LIMIT = 400_000_000
+LIMIT_S = 1800.0
+"""For one run."""
 TRANSFERS = 10
 Way = Literal["default", "turbo", "script"]
 
@@ -186,6 +188,8 @@ def _measured(way: Way, server: RunningDav, photo: bytes, images: int) -> dict[s
             while not ended:
                 ended, status, used = os.wait4(process.pid, os.WNOHANG)
                 peak = max(peak, _memory_bytes(process.pid))
+                if time.perf_counter() - began > LIMIT_S:
+                    process.kill()
                 time.sleep(0.05)
             process.returncode = os.waitstatus_to_exitcode(status)
             seconds = time.perf_counter() - began

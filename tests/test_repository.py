@@ -50,7 +50,7 @@ def test_every_make_command_in_the_pages_exists() -> None:
 
 def test_every_setting_in_the_pages_exists() -> None:
     known = (ROOT / "docs" / "settings.md").read_text()
-    names = re.compile(r"\b(?:FLIGHTLINE|DISCOVERY|INGEST|ODM_GATEWAY)_[A-Z0-9_]*[A-Z0-9]\b")
+    names = re.compile(r"\b(?:FLIGHTLINE|DISCOVERY|INGEST|SCALER|MOVER|ODM_GATEWAY)_[A-Z0-9_]*[A-Z0-9]\b")
     told = {name for page in [*pages(), ROOT / "compose.yaml"] for name in names.findall(page.read_text())}
 
     assert told

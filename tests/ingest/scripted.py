@@ -15,8 +15,9 @@ from ingest.copying import Copier
 from ingest.domain.manifest import Manifest
 from ingest.domain.transfers import FileRecord, Staged, Transfer, transfer_id
 from ingest.files import Rules
-from ingest.limits import Budget, Limits
+from ingest.limits import Limits
 from ingest.tally import Tally
+from shared.budget import Budget
 from shared.errors import NotFoundError, TransientError
 from shared.events import FlightFound, new_event
 from shared.objects.port import ObjectStore, StoredObject

@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from ingest.domain.transfers import FileState, Rejection
-from ingest.limits import Budget
+from shared.budget import Budget
 from shared.errors import PermanentError, TransientError
 from shared.platform import Platform
 from shared.sources import SourceChangedError, SourceForbiddenError

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from ingest.limits import BEGIN_WITH, Budget, Lane, Limits
+from ingest.limits import BEGIN_WITH, Lane, Limits
+from shared.budget import Budget
 
 
 class Clock:

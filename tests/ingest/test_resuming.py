@@ -15,8 +15,9 @@ from ingest.collections import JOURNAL, TRANSFERS
 from ingest.copying import Copier
 from ingest.domain.transfers import FileRecord, Staged, Transfer
 from ingest.files import Rules
-from ingest.limits import Budget, Limits
+from ingest.limits import Limits
 from ingest.tally import Tally
+from shared.budget import Budget
 from shared.platform import Platform
 from shared.sources import Sources, open_sources
 from shared.state import Collection

@@ -16,6 +16,7 @@ import pytest
 
 from scaler.codecs import Codecs
 from scaler.domain.asks import Asks, Interpolation, RejectedError
+from shared.errors import TransientError
 from tests.scaler.imaging.pictures import jpeg, picture, png, scaled
 
 PHOTO = jpeg(picture(800, 600))
@@ -25,7 +26,7 @@ SLOW = Asks(8, Interpolation.LANCZOS4)
 
 @pytest.fixture
 async def codecs() -> AsyncIterator[Codecs]:
-    async with Codecs(2) as one:
+    async with Codecs(2, niceness=0) as one:  # for other tests that run beside
         yield one
 
 
@@ -75,7 +76,14 @@ async def test_results_are_those_of_the_same_process_and_nothing_starts_before_t
 
     assert {one.content for one in results} == {scaled(PHOTO, turbo=True).content}
     assert len(workers()) == 2
-    assert {one.nice() for one in workers()} == {10}
+    assert {one.nice() for one in workers()} == {os.nice(0)}
+
+
+async def test_processes_leave_the_processor_to_the_service() -> None:
+    async with Codecs(1) as codecs:
+        await codecs.scale(jpeg(), Asks())
+
+        assert [one.nice() for one in workers()] == [os.nice(0) + 10]
 
 
 async def test_a_rejection_comes_back_with_its_code_and_the_process_goes_on(codecs: Codecs) -> None:
@@ -117,7 +125,7 @@ async def test_an_image_over_which_processes_die_twice_is_rejected(codecs: Codec
 
 
 async def test_an_image_that_takes_too_long_is_rejected() -> None:
-    async with Codecs(1, time_limit_s=0.05) as codecs:
+    async with Codecs(1, niceness=0, time_limit_s=0.05) as codecs:
         with pytest.raises(RejectedError, match=r"longer than 0\.05 s") as error:
             await codecs.scale(LARGE, SLOW)
 
@@ -137,7 +145,7 @@ async def test_one_who_gives_up_leaves_no_process_behind_and_takes_no_place(code
 
 
 async def test_no_more_is_decoded_at_once_than_there_is_memory_for() -> None:
-    async with Codecs(2, decoded_bytes=1) as codecs:
+    async with Codecs(2, niceness=0, decoded_bytes=1) as codecs:
         results = await asyncio.gather(*(codecs.scale(PHOTO, Asks()) for _ in range(4)))
 
         assert len(results) == 4
@@ -145,7 +153,7 @@ async def test_no_more_is_decoded_at_once_than_there_is_memory_for() -> None:
 
 
 async def test_idle_processes_end_and_start_again() -> None:
-    async with Codecs(1, idle_s=0.2) as codecs:
+    async with Codecs(1, niceness=0, idle_s=0.2) as codecs:
         await codecs.scale(PHOTO, Asks())
         assert len(workers()) == 1
 
@@ -170,7 +178,7 @@ import asyncio, sys
 from scaler.codecs import Codecs
 from scaler.domain.asks import Asks
 async def main():
-    async with Codecs(1) as codecs:
+    async with Codecs(1, niceness=0) as codecs:
         content = open(sys.argv[1], "rb").read()
         await codecs.scale(content, Asks())
         print("started", flush=True)
@@ -210,3 +218,15 @@ def test_a_service_that_only_hands_images_on_loads_no_codec() -> None:
     found = subprocess.run([sys.executable, "-c", told], capture_output=True, check=True, text=True)
 
     assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false"])
+async def test_that_no_process_starts_is_the_machines_trouble_and_not_the_images(
+    codecs: Codecs, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(TransientError, match="process"):
+        await codecs.scale(PHOTO, Asks())
+    monkeypatch.undo()
+
+    assert (await codecs.scale(PHOTO, Asks())).width == 1600

@@ -17,22 +17,37 @@ from scaler.imaging import read_header, scale_image
 from shared.errors import InvalidInputError
 from tests.scaler.imaging.pictures import (
     LIMIT,
+    XMP,
+    directory,
+    doubles,
     exif_block,
     jpeg,
     picture,
     png,
     png_chunk,
+    rationals,
     scaled,
     segment,
     shorts,
     tiff,
 )
 
+
+def mapped() -> bytes:
+    """Return a TIFF that knows where it lies, and has a directory of the camera's."""
+    tags = {33550: doubles("<", 1, 1, 0), 33922: doubles("<", 0, 0, 0, 1, 2, 3), 700: (1, len(XMP), XMP)}
+    tags |= {34735: shorts("<", 1, 1, 0, 1, 1025, 0, 1, 2), 34665: (4, 1, bytes(4))}
+    size = len(tiff(picture(20, 10), tags=tags))
+    tags[34665] = (4, 1, struct.pack("<I", size))
+    camera = {0xA002: shorts("<", 20), 0xA20E: rationals("<", 3, 1), 0xA20F: rationals("<", 3, 1)}
+    return tiff(picture(20, 10), tags=tags) + directory("<", camera, size)
+
+
 CODES = {"truncated", "corrupt", "unsupported", "too-large", "multi-page", "zero-bytes", "not-an-image"}
 STARTS = {
     "jpeg": jpeg(head=segment(0xE1, b"Exif\x00\x00" + exif_block())),
     "png": png((20, 10), (8, 2), bytes(60), png_chunk(b"eXIf", exif_block())),
-    "tiff": tiff(picture(20, 10)),
+    "tiff": mapped(),
     "webp": cv2.imencode(".webp", picture(20, 10), [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes(),
 }
 

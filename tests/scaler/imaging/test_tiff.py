@@ -35,6 +35,10 @@ def read(content: bytes) -> Parts:
     return file, read_pixels(content, file)
 
 
+def fractions(file: TiffFile, tag: int) -> tuple[float, ...]:
+    return file.directory[tag].numbers(file.order)
+
+
 def deflated(strip: bytes) -> bytes:
     return tiff(picture(), packed=[strip], tags={259: shorts("<", 8)})
 
@@ -142,8 +146,8 @@ def test_where_it_lies_on_the_ground_stays_true() -> None:
     result = scaled(tiff(picture(), tags=tags))
     file, _ = read(result.content)
 
-    assert file.numbers(33550) == (0.25, 0.125, 0.0)
-    assert file.numbers(33922) == (20.0, 40.0, 0.0, 424000.0, 5188000.0, 0.0)
+    assert fractions(file, 33550) == (0.25, 0.125, 0.0)
+    assert fractions(file, 33922) == (20.0, 40.0, 0.0, 424000.0, 5188000.0, 0.0)
     assert file.directory[34735].content == tags[34735][2]
     assert result.notes == ("at the edge of what has no data, its value is mixed with pixels",)
 
@@ -154,7 +158,7 @@ def test_a_matrix_gives_the_same_place_for_the_same_spot(raster: int) -> None:
     matrix = [0.5, 0.1, 0, 424000, 0.2, -0.5, 0, 5188000, *[0] * 7, 1]
     before = np.array(matrix).reshape(4, 4)
     file, _ = read(scaled(tiff(picture(), tags=keys | {34264: doubles("<", *matrix)})).content)
-    after = np.array(file.numbers(34264)).reshape(4, 4)
+    after = np.array(fractions(file, 34264)).reshape(4, 4)
     shift = 0.5 if raster == 2 else 0.0
 
     corner, spot = np.array([-shift, -shift, 0, 1]), np.array([30 - shift, 40 - shift, 0, 1])
@@ -167,7 +171,7 @@ def test_a_tie_to_the_centre_of_a_pixel_stays_on_its_spot() -> None:
     tags = {33922: doubles("<", 0, 0, 0, 1, 2, 3), 34735: shorts("<", 1, 1, 0, 1, 1025, 0, 1, 2)}
     file, _ = read(scaled(tiff(picture(), tags=tags)).content)
 
-    assert file.numbers(33922) == (0.5, 0.5, 0, 1, 2, 3)
+    assert fractions(file, 33922) == (0.5, 0.5, 0, 1, 2, 3)
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -227,6 +231,9 @@ def test_a_file_without_a_word_on_software_tells_how_it_was_made() -> None:
         (tiff(picture(), tags={278: shorts("<", 10)}), "corrupt"),
         (tiff(picture(), tags={279: shorts("<", 20)}), "corrupt"),
         (tiff(picture(), tags={257: shorts("<", 0)}), "corrupt"),
+        (tiff(picture(), tags={257: doubles("<", float("nan"))}), "corrupt"),
+        (tiff(picture(), tags={273: doubles("<", 8.0)}), "corrupt"),
+        (tiff(picture(), tags={278: rationals("<", 1, 0)}), "corrupt"),
         (deflated(zlib.compress(picture().tobytes())[:-1]), "corrupt"),
         (deflated(zlib.compress(picture().tobytes()[1:])), "corrupt"),
         (tiff(picture())[:-1], "truncated"),

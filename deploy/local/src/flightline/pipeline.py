@@ -62,7 +62,7 @@ SCALING: Mapping[str, Callable[[], Part]] = {"mover": _mover, "scaler": _scaler}
 
 ONLY_WHAT_IS_NAMED: Mapping[str, Mapping[str, Any]] = {
     "discovery": {"roots": (), "tapis_scan_every": timedelta()},
-    "scaler": {"raw_names_prefixes": None, "raw_remote_dir": None, "unsorted_remote_dir": None},
+    "scaler": {"webdav": False},
     "mover": {"images_root_dir": None, "unsorted_remote_dir": None, "parent_tag_value": None},
 }
 """For commands: nobody looks for anything by itself, as long as there are no constants either."""

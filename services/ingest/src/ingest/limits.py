@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from shared.budget import Budget
+
 CUT_AT_MOST_EVERY_S = 1.0
 """Requests that fail together are one sign of overload, not many."""
 BEGIN_WITH = 4
@@ -70,40 +72,6 @@ class Lane:
     async def _opened(self) -> None:
         while (left_s := self._closed_until_s - self._clock()) > 0:  # noqa: ASYNC110 - it may be closed for longer
             await asyncio.sleep(left_s)
-
-
-class Budget:
-    """So many bytes, lent in the order of asking; what is larger than all of it waits for all of it."""
-
-    def __init__(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
-        self._free_bytes = size_bytes
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @asynccontextmanager
-    async def lent(self, size_bytes: int) -> AsyncIterator[None]:
-        """Wait for bytes, and keep them inside the block."""
-        wanted_bytes = min(size_bytes, self.size_bytes)
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((wanted_bytes, turn))
-        self._lend()
-        try:
-            await turn
-            yield
-        finally:
-            if turn.done() and not turn.cancelled():
-                self._free_bytes += wanted_bytes
-            self._lend()
-
-    def _lend(self) -> None:
-        while self._waiting:
-            wanted_bytes, turn = self._waiting[0]
-            if not turn.done() and wanted_bytes > self._free_bytes:
-                return
-            self._waiting.popleft()
-            if not turn.done():
-                self._free_bytes -= wanted_bytes
-                turn.set_result(None)
 
 
 @dataclass

@@ -11,8 +11,9 @@ from ingest.copying import Copier
 from ingest.domain.transfers import FileRecord, Transfer
 from ingest.files import Rules
 from ingest.handlers import begin_transfer
-from ingest.limits import Budget, Limits
+from ingest.limits import Limits
 from ingest.loops import TransferLoop
+from shared.budget import Budget
 from shared.events import FlightFound
 from shared.messaging.port import Subscription
 from shared.messaging.relay import OutboxRelay

@@ -1,6 +1,6 @@
 """A process that scales images, one after the other, for as long as its parent lives.
 
-    python -m scaler.codec_worker PARENT IN OUT
+    python -m scaler.codec_worker PARENT NICENESS IN OUT
 
 An ask is a line of JSON on standard input, and so is the answer on standard output. The bytes of images, in
 and out, are in two files that parent and child have open: nothing is copied through pipes. What is neither
@@ -20,15 +20,14 @@ from scaler.codec_files import read_file, write_file
 from scaler.domain.asks import Asks, Interpolation, RejectedError
 from scaler.imaging import scale_image, turbo
 
-NICENESS = 10
 _DIE_WITH_PARENT = 1
 """``PR_SET_PDEATHSIG`` of prctl(2)."""
 
 
 def main() -> None:
     """Answer until standard input ends."""
-    parent, given, taken = (int(one) for one in sys.argv[1:4])
-    _be_a_child(parent)
+    parent, niceness, given, taken = (int(one) for one in sys.argv[1:5])
+    _be_a_child(parent, niceness)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not look like an answer
     _say(answers, {"turbo": turbo.is_there()})
@@ -36,11 +35,11 @@ def main() -> None:
         _say(answers, _answer(json.loads(line), given, taken))
 
 
-def _be_a_child(parent: int) -> None:
+def _be_a_child(parent: int, niceness: int) -> None:
     """Leave the processor to others first, leave signals from the terminal to the parent, and die with it."""
     import cv2  # noqa: PLC0415 - the only use
 
-    os.nice(NICENESS)
+    os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

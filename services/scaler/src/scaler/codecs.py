@@ -31,6 +31,8 @@ PIXELS_AT_MOST: Final = 400_000_000
 DECODED_BYTES: Final = 2_000_000_000
 TIME_LIMIT_S: Final = 120.0
 IDLE_S: Final = 60.0
+NICENESS: Final = 10
+"""The event loop of the service comes first."""
 _START_S: Final = 60.0
 _LONGEST_ANSWER: Final = 1 << 20
 _ENVIRONMENT: Final = {
@@ -56,6 +58,7 @@ class Codecs:
         time_limit_s: How long an image may take.
         idle_s: After how long without work a process ends.
         turbo: Whether libturbojpeg is used where it is installed.
+        niceness: By how much the processes leave the processor to others, as nice(1) counts.
     """
 
     def __init__(
@@ -67,10 +70,12 @@ class Codecs:
         time_limit_s: float = TIME_LIMIT_S,
         idle_s: float = IDLE_S,
         turbo: bool = True,
+        niceness: int = NICENESS,
     ) -> None:
         self.slots = workers or _cores()
         self._pixels_at_most, self._turbo = pixels_at_most, turbo
         self._time_limit_s, self._idle_s = time_limit_s, idle_s
+        self._niceness = niceness
         self._memory = _Budget(decoded_bytes)
         self._free = asyncio.Semaphore(self.slots)
         self._idle: list[_Worker] = []
@@ -143,7 +148,7 @@ class Codecs:
             if worker.is_alive:
                 return worker
             await worker.end()
-        worker = await _Worker.started()
+        worker = await _Worker.started(self._niceness)
         if self._turbo and not self._told_turbo:
             self._told_turbo = True
             log.info("codecs.ready", libturbojpeg=worker.has_turbo)
@@ -203,12 +208,12 @@ class _Worker:
     idle_since: float = field(default=0.0)
 
     @classmethod
-    async def started(cls) -> Self:
+    async def started(cls, niceness: int) -> Self:
         files: list[int] = []
         try:
             files += [nameless_file(), nameless_file()]
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "scaler.codec_worker", str(os.getpid()), *map(str, files),
+                sys.executable, "-m", "scaler.codec_worker", *map(str, (os.getpid(), niceness, *files)),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LONGEST_ANSWER,
                 pass_fds=files, env=os.environ | _ENVIRONMENT,
             )  # fmt: skip

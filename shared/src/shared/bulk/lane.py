@@ -73,6 +73,7 @@ class Bulk:
 
     def __init__(self, terms: Terms, connections: int) -> None:
         self._terms = terms
+        self._connections = connections
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="bulk")
         self._slots = asyncio.Semaphore(connections)
         self._buffers = Buffers(KEPT_BUFFERS)
@@ -145,20 +146,25 @@ class Bulk:
     def _done_with(self, connection: Connection) -> None:
         if connection.is_aborted:  # its thread may still use it, and closes it
             return
-        if not connection.is_reusable:
+        if connection.is_reusable:
+            if len(self._idle) == self._connections:
+                self._idle.popleft()[1].close()
+            self._idle.append((time.monotonic(), connection))
+        else:
             connection.close()
-            return
-        self._idle.append((time.monotonic(), connection))
         if self._sweeping is None:
-            self._sweep()
+            self._sweep_later()
 
     def _sweep(self) -> None:
-        """Close what was not used for a while, now and as long as there is something."""
+        """Close what was not used for a while; if nothing is left, its memory goes too."""
         self._sweeping = None
         while self._idle and time.monotonic() - self._idle[0][0] >= IDLE_AT_MOST_S:
             self._idle.popleft()[1].close()
-        if not self._idle:
-            self._buffers.clear()
+        if self._idle:
+            self._sweep_later()
         else:
-            loop = asyncio.get_running_loop()
-            self._sweeping = loop.call_later(IDLE_AT_MOST_S / 2, self._sweep)
+            self._buffers.clear()
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweeping = loop.call_later(IDLE_AT_MOST_S / 2, self._sweep)

@@ -91,7 +91,7 @@ async def _scaled(named: list[Path], out: Path, asks: Asks, *, dry_run: bool, qu
     if not dry_run:
         prepare(out)
     outcomes: dict[int, Outcome] = {}
-    async with Codecs() as codecs:
+    async with Codecs(niceness=0) as codecs:
         with display(quiet=quiet) as shown:
             numbers = iter(range(len(named)))
             async with asyncio.TaskGroup() as group:

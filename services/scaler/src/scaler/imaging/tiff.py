@@ -11,7 +11,18 @@ from scaler.imaging import exif, tiff_pixels, xmp
 from scaler.imaging import tiff_file as tags
 from scaler.imaging.job import Job, Result
 from scaler.imaging.resizing import kernel_of, resized
-from scaler.imaging.tiff_file import ASCII, DOUBLE, LONG, SHORT, Directory, Entry, TiffFile, entry, read_tiff
+from scaler.imaging.tiff_file import (
+    ASCII,
+    DOUBLE,
+    LONG,
+    RATIONAL,
+    SHORT,
+    Directory,
+    Entry,
+    TiffFile,
+    entry,
+    read_tiff,
+)
 
 _OF_OLD_PIXELS: Final = frozenset(
     {
@@ -121,11 +132,11 @@ def _inner(file: TiffFile, number: int, job: Job) -> Directory:
     if number != tags.EXIF_POINTER:
         return directory
     for tag, growth in zip((0xA002, 0xA003), job.growth, strict=True):
-        if tag in directory and directory[tag].kind in (SHORT, LONG):
+        if tag in directory and directory[tag].kind in (SHORT, LONG) and directory[tag].count == 1:
             length = directory[tag].numbers(file.order)[0]
             directory[tag] = entry(file.order, LONG, round(length * growth))
     for tag, growth in zip((0xA20E, 0xA20F), job.growth, strict=True):
-        if tag in directory and len(directory[tag].content) == 8:  # noqa: PLR2004 - a fraction
+        if tag in directory and directory[tag].kind == RATIONAL and directory[tag].count == 1:
             directory[tag] = _denser(directory[tag], file.order, growth)
     return directory
 

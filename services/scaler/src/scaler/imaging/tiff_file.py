@@ -15,7 +15,7 @@ FILL_ORDER, STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES = 266, 273, 277,
 PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 284, 317, 322, 323, 324, 325
 SUB_DIRECTORIES, EXTRA_SAMPLES, SAMPLE_FORMAT = 330, 338, 339
 EXIF_POINTER, GPS_POINTER, INTEROP_POINTER = 34665, 34853, 40965
-ASCII, SHORT, LONG, DOUBLE = 2, 3, 4, 12
+ASCII, SHORT, LONG, RATIONAL, DOUBLE = 2, 3, 4, 5, 12
 
 _SIZES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _LAYOUTS: Final = {1: "B", 3: "H", 4: "I", 12: "d", 13: "I"}
@@ -65,13 +65,13 @@ class TiffFile:
 
     def number(self, tag: int, default: int) -> int:
         """Return the first value of a tag."""
-        found = self.directory.get(tag)
-        numbers = found.numbers(self.order) if found else ()
-        return int(numbers[0]) if numbers else default
+        return next(iter(self.numbers(tag)), default)
 
     def numbers(self, tag: int) -> tuple[int, ...]:
-        """Return all values of a tag."""
+        """Return all values of a tag of whole numbers."""
         found = self.directory.get(tag)
+        if found is not None and found.kind == DOUBLE:
+            raise RejectedError("corrupt", f"the TIFF's tag {tag} has fractions where there must be none")
         return found.numbers(self.order) if found else ()
 
 

@@ -18,7 +18,7 @@ from scaler.webdav.plan import Plan, Plans
 from scaler.webdav.session import Session
 from shared.constants import open_constants
 from shared.dav import DavResource, open_dav
-from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
+from shared.errors import InvalidInputError, PermanentError, TransientError
 from shared.messaging.relay import OutboxRelay
 from shared.platform import open_platform
 from shared.settings import PlatformSettings, load
@@ -80,10 +80,8 @@ async def _one_round(mode: WebdavMode) -> int:
         left = await session.waiting()
     counts = ", ".join(f"{count} {name}" for name, count in sorted(session.outcomes.items()))
     _print(f"{counts or 'nothing to do'}; {left} still waiting")
-    if session.breaker.error:
-        raise session.breaker.error
-    if session.look.trouble:
-        raise NotFoundError(session.look.trouble)
+    if error := session.breaker.error or session.look.error:
+        raise error
     if left:
         return TRY_LATER
     return FAILED if session.outcomes["rejected"] else 0

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -57,8 +57,13 @@ class Look:
     at: datetime | None = None
     seen: int = 0
     moving: int = 0
-    trouble: str | None = None
+    error: PermanentError | TransientError | None = None
     """Why there was none."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Return why there was none, in words."""
+        return str(self.error) if self.error else None
 
 
 @dataclass(slots=True)
@@ -116,12 +121,15 @@ class Session:
             asked_at = datetime.now(UTC)
             folder = await self.dav.folder(self.scaling.plan.raw)
         except NotFoundError:
-            self._note_trouble(f"there is no folder {self.scaling.plan.raw} on the server (RAW_REMOTE_DIR)")
+            folder_name = self.scaling.plan.raw
+            self._note_trouble(
+                NotFoundError(f"there is no folder {folder_name} on the server (RAW_REMOTE_DIR)")
+            )
         except (RefusedError, TransientError) as error:
             self.breaker.went_wrong(error)
-            self._note_trouble(str(error))
+            self._note_trouble(error)
         except PermanentError as error:
-            self._note_trouble(str(error))
+            self._note_trouble(error)
         else:
             self.breaker.went_well()
             await self._take_in(folder.files, asked_at)
@@ -139,6 +147,7 @@ class Session:
             log.info("webdav.server", url=self.place, risks=habits.risks)
             self._is_prepared = True
         if time.monotonic() - self._tidied_at_s > TIDIED_EVERY_S:
+            await self.dav.make_folders(target)
             await self.dav.tidy(await self.dav.folder(target))
             self._tidied_at_s = time.monotonic()
 
@@ -182,10 +191,10 @@ class Session:
             if cursor is None:
                 return
 
-    def _note_trouble(self, trouble: str) -> None:
-        if self.look.trouble != trouble:
-            log.warning("webdav.not_listed", url=self.place, error=trouble)
-        self.look = Look(at=self.look.at, seen=self.look.seen, moving=self.look.moving, trouble=trouble)
+    def _note_trouble(self, error: PermanentError | TransientError) -> None:
+        if self.look.trouble != str(error):
+            log.warning("webdav.not_listed", url=self.place, error=str(error))
+        self.look = replace(self.look, error=error)
 
     async def _due(self) -> Sequence[Where]:
         if not self.may_begin() or self.breaker.is_closed:
