@@ -86,7 +86,7 @@ def made_photo(megapixels: float) -> bytes:
         small = random.normal(0, 110 / octave**1.4, (3 * 2**octave // 4, 2**octave, 1)).astype(np.float32)
         colours = random.normal(0, 25 / octave**1.4, (3 * 2**octave // 4, 2**octave, 3)).astype(np.float32)
         pixels += cv2.resize(small + colours, (width, height), interpolation=cv2.INTER_CUBIC)
-    pixels += random.normal(0, 3.2, (height, width, 1)).astype(np.float32)
+    pixels += random.normal(0, 5.0, (height, width, 1)).astype(np.float32)
     return bytes(simplejpeg.encode_jpeg((pixels + 120).clip(0, 255).astype(np.uint8), 93, "BGR", "422"))
 
 

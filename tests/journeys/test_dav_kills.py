@@ -148,7 +148,7 @@ def one_life(scene: Scene, chance: random.Random, service: str) -> None:
     if is_at_request:
         scene.proxy.add(Rule(Kill(chance.choice(WHEN)), nth=nth))
     child = scene.start(service, "--frequency", "0.1s")
-    scene.proxy.victim = child.pid
+    scene.proxy.victim = child.strike
     give_up = time.monotonic() + LIFE_AT_MOST_S
     while len(scene.proxy.requests) < nth and time.monotonic() < give_up:
         child.is_over(0.01)

@@ -88,7 +88,7 @@ steps = st.one_of(
 histories = st.lists(steps, min_size=8, max_size=24)
 
 quickly = settings(
-    max_examples=4, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=2, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 thoroughly = settings(quickly, max_examples=200, derandomize=False)
 

@@ -16,7 +16,7 @@ from tests.mover.conftest import FOLDERS, ROOT, UNSORTED, opened, webdav_setting
 from tests.support.dav_servers.running import RunningDav
 from tests.support.mongo import new_database
 
-FILES = 30
+FILES = 12
 
 
 @pytest.fixture

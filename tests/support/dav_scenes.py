@@ -77,7 +77,7 @@ class Scene:
     def killed_at(self, service: str, *, state: str = "a") -> bool:
         """Let a service work once, killed where the proxy's rules say so; return whether it was."""
         child = self.start(service, "--once", "--frequency", "0.05s", state=state)
-        self.proxy.victim = child.pid
+        self.proxy.victim = child.strike
         code = child.wait()
         return self.proxy.killed.is_set() and code is None
 
@@ -122,7 +122,7 @@ class Scene:
     def end(self) -> None:
         """End all processes."""
         for child in self.children:
-            child.kill()
+            child.close()
 
 
 @contextmanager

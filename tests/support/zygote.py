@@ -72,33 +72,41 @@ _ENDS_WITHIN_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process of the command."""
+    """A process of the command; held by a handle, as the number of one that has ended may be another's."""
 
     pid: int
+    handle: int
     log: Path
 
     def kill(self) -> None:
         """Kill it, at once and for good."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        self.strike()
         self.wait()
+
+    def strike(self) -> None:
+        """Kill it, without waiting for its end."""
+        self.signal(signal.SIGKILL)
 
     def end(self) -> None:
         """Ask it to end, and wait until it has."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         self.wait()
+
+    def close(self) -> None:
+        """Kill it, and let go of the handle."""
+        self.kill()
+        os.close(self.handle)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.handle, number)
 
     def is_over(self, within_s: float = 0.0) -> bool:
         """Return whether it has ended, waiting for that a while."""
-        try:
-            handle = os.pidfd_open(self.pid)
-        except ProcessLookupError:
-            return True
-        try:
-            return bool(select.select([handle], [], [], within_s)[0])
-        finally:
-            os.close(handle)
+        ending = select.poll()
+        ending.register(self.handle, select.POLLIN)
+        return bool(ending.poll(within_s * 1000))
 
     def wait(self, within_s: float = _ENDS_WITHIN_S) -> int | None:
         """Wait for its end and return the exit code; none if it was killed."""
@@ -123,7 +131,8 @@ class Zygote:
         ask = {"main": main, "command": [*command], "environment": {**environment}, "log": str(log)}
         self._in.write(json.dumps(ask) + "\n")
         self._in.flush()
-        return Child(int(self._out.readline()), log)
+        pid = int(self._out.readline())
+        return Child(pid, os.pidfd_open(pid), log)  # the number is its own until the zygote is asked again
 
     @property
     def _in(self) -> IO[str]:
@@ -143,9 +152,10 @@ def zygote(*modules: str) -> Iterator[Zygote]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
+    parent = Zygote(process)
     try:
         assert process.stdout.readline() == "ready\n"
-        yield Zygote(process)
+        yield parent
     finally:
         process.stdin.close()
         process.wait(_ENDS_WITHIN_S)

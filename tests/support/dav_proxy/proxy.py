@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -44,8 +42,8 @@ class DavProxy:
 
     upstream: tuple[str, int]
     url: str = ""
-    victim: int | None = None
-    """The process that `Kill` kills."""
+    victim: Callable[[], object] | None = None
+    """Kills the process that `Kill` is about."""
     killed: threading.Event = field(default_factory=threading.Event)
     rules: Rules = field(default_factory=Rules)
 
@@ -66,8 +64,7 @@ class DavProxy:
     def kill_victim(self) -> None:
         """Kill the client process, at once and for good."""
         if self.victim is not None and not self.killed.is_set():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.victim, signal.SIGKILL)
+            self.victim()
             self.killed.set()
 
 

@@ -159,7 +159,7 @@ def test_given_a_kill_then_the_client_is_dead_and_the_server_has_what_it_had(
 ) -> None:
     port, login = proxied.proxy.url.rpartition(":")[2], proxied.server.place.authorization
     child = subprocess.Popen([sys.executable, "-c", PUT_CHILD, port, "/dav/a.jpg", login])
-    proxied.proxy.victim = child.pid
+    proxied.proxy.victim = child.kill
     proxied.proxy.add(Rule(Kill(when), method="PUT"))
 
     assert child.wait(20) == -9
