@@ -151,8 +151,8 @@ class BackendSettings(_Settings):
     )
     token: SecretStr | None = Field(
         default=None,
-        description="Bearer token that requests must carry, at ingest all, else those that write; for"
-        " services without their own.",
+        description="Bearer token that requests must carry, at ingest, scaler and mover all, else those that"
+        " write; for services without their own.",
     )
 
     @property
@@ -209,8 +209,8 @@ class ServiceSettings(_Settings):
     port: Port = Field(description="TCP port to listen on; 0: any that is free.")
     token: SecretStr | None = Field(
         default=None,
-        description="Bearer token that requests must carry, at ingest all, else those that write. Without it,"
-        " `FLIGHTLINE_TOKEN` counts.",
+        description="Bearer token that requests must carry, at ingest, scaler and mover all, else those that"
+        " write. Without it, `FLIGHTLINE_TOKEN` counts.",
     )
     shutdown_grace: Duration = Field(
         default=timedelta(seconds=25),
