@@ -90,6 +90,7 @@ async def test_nothing_is_lost_or_doubled_on_embedded_backends(embedded: Column)
     await under_fire(embedded, kills=KILLS or 4)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_nothing_is_lost_or_doubled_on_servers(servers: Column) -> None:
     await under_fire(servers, kills=KILLS or 3)

@@ -150,6 +150,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(str(error))
 
 
+@pytest.mark.long
 def test_products_that_do_not_fit_are_said_and_come_later(
     embedded: Column, disk: Path, flight: Path, tmp_path: Path
 ) -> None:

@@ -57,7 +57,7 @@ async def test_memory_does_not_grow_with_a_file(tmp_path: Path, path: str, files
         assert await peak_bytes(server.process, sending) - before < 60 * MIB
 
 
-@pytest.mark.parametrize("at_once", [16, 80])
+@pytest.mark.parametrize("at_once", [16, pytest.param(80, marks=pytest.mark.long)])
 async def test_memory_does_not_grow_with_the_number_of_clients(tmp_path: Path, at_once: int) -> None:
     async with GatewayServer(tmp_path / "home").running() as server:
         path = await begun(server.http)

@@ -212,7 +212,7 @@ async def _finished_all(gateway: GatewayClient, uuids: list[str], within_s: floa
 
 @pytest.mark.parametrize(
     ("count", "window"),
-    [(150, 60), pytest.param(5_000, 300, marks=[pytest.mark.long, pytest.mark.timeout(3_000)])],
+    [(60, 25), pytest.param(5_000, 300, marks=[pytest.mark.long, pytest.mark.timeout(3_000)])],
 )
 async def test_many_tasks_are_neither_lost_nor_doubled(
     run_gateway: RunGateway, cluster: SimulatedCluster, platform: Platform, count: int, window: int

@@ -35,6 +35,7 @@ def processed(node: Any, images: list[str], seen: list[Any]) -> Any:
     return task
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -12,7 +12,7 @@ from tests.support.mongo import mongo_server, new_database
 TOKEN = "abc"
 
 
-@pytest.fixture(scope="session", params=["sqlite", "mongodb"])
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("mongodb", marks=pytest.mark.long)])
 def backends(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the URL of a server for documents; empty: the embedded store."""
     if request.param == "sqlite":

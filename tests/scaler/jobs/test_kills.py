@@ -70,6 +70,7 @@ def servers(request: pytest.FixtureRequest, embedded: Column, mongo_url: str, s3
     return replace(embedded, backends=backends)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_nothing_is_lost_or_doubled_on_embedded_backends(embedded: Column) -> None:
     await under_fire(embedded, kills=KILLS or 2)

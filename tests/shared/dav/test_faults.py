@@ -177,14 +177,14 @@ async def test_what_was_damaged_on_its_way_is_not_named() -> None:
         assert server.stored.names() == set()
 
 
-async def test_what_nextcloud_says_is_damaged_is_removed_if_it_is_ours(nextcloud: RunningDav) -> None:
+async def test_what_is_not_what_was_sent_is_left_since_it_may_be_anothers(nextcloud: RunningDav) -> None:
     async with open_dav(nextcloud.place) as dav:
         await dav.probe("")
 
-        with pytest.raises(TransientError, match="not what was sent"):
+        with pytest.raises(AlreadyThereError, match="not what was sent"):
             await dav.write_new("a.jpg", IMAGE, sha256=sha256(b"other"))
 
-    assert nextcloud.stored.names() == set()
+    assert nextcloud.stored.names() == {"a.jpg"}
 
 
 FAILED_LISTINGS = {

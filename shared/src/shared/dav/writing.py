@@ -12,10 +12,10 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from shared.dav.conditional import Seen, check_free, check_movable, delete
+from shared.dav.conditional import check_free, check_movable
 from shared.dav.content import Content, size_of
 from shared.dav.errors import AlreadyThereError, ChangedError, RefusedError
-from shared.dav.etags import is_told, quoted
+from shared.dav.etags import is_told
 from shared.dav.paths import confined, temporary_beside
 from shared.dav.verbs import timed
 from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
@@ -92,7 +92,7 @@ async def _hashed_there(verbs: Verbs, path: str, etag: str) -> str:
 
 async def _written_under_its_name(verbs: Verbs, habits: Habits, path: str, what: Written) -> DavResource:
     try:
-        etag = await _put(verbs, path, what, {"If-None-Match": "*"})
+        await _put(verbs, path, what, {"If-None-Match": "*"})
     except (ChangedError, TransientError) as error:
         with suppress(TransientError, PermanentError):  # it may have been stored, and the answer lost
             return await _verified(verbs, habits, path, what)
@@ -101,17 +101,14 @@ async def _written_under_its_name(verbs: Verbs, habits: Habits, path: str, what:
         raise
     try:
         return await _verified(verbs, habits, path, what)
-    except DamagedOnTheWayError as error:
-        if error.etag != etag:
-            raise AlreadyThereError(f"{path!r} was written by somebody else in the same moment") from error
-        await delete(verbs, habits, Seen(path, etag))  # provably ours
-        raise
+    except DamagedOnTheWayError as error:  # not deleted: nothing proves it ours, an ETag may be another's too
+        raise AlreadyThereError(
+            f"{path!r} is not what was sent: somebody wrote it in the same moment, or it is damaged"
+        ) from error
 
 
-async def _put(verbs: Verbs, path: str, what: Written, headers: Mapping[str, str]) -> str:
-    """Send content, and return its ETag if the server tells it at once."""
-    answer = await verbs.put(path, what.content, {**headers, **timed(what.modified_at)})
-    return quoted(answer.headers.get("ETag", ""))
+async def _put(verbs: Verbs, path: str, what: Written, headers: Mapping[str, str]) -> None:
+    await verbs.put(path, what.content, {**headers, **timed(what.modified_at)})
 
 
 async def _verified(verbs: Verbs, habits: Habits, path: str, what: Written) -> DavResource:
@@ -126,16 +123,15 @@ async def _verified(verbs: Verbs, habits: Habits, path: str, what: Written) -> D
         raise TransientError(f"{path!r}: the server says it was stored, and it is not there") from error
     is_right = found.size_bytes == what.size_bytes
     if not is_right or await stored_sha256(verbs, habits, path, found.etag) != what.sha256:
-        raise DamagedOnTheWayError(path, found.etag)
+        raise DamagedOnTheWayError(path)
     return found
 
 
 class DamagedOnTheWayError(TransientError):
     """What the server has stored is not what was sent."""
 
-    def __init__(self, path: str, etag: str) -> None:
+    def __init__(self, path: str) -> None:
         super().__init__(f"{path!r}: what the server has stored is not what was sent")
-        self.etag = etag
 
 
 @asynccontextmanager
