@@ -158,15 +158,8 @@ async def inventory(column: Column) -> Inventory:
 
 async def every(on: Platform, spec: CollectionSpec, model: type[M]) -> AsyncIterator[M]:
     """Iterate over all documents of a collection."""
-    collection = Collection(on.store, spec, model)
-    cursor: str | None = None
-    while True:
-        page = await collection.find({}, after=cursor)
-        for document in page.items:
-            yield document.body
-        cursor = page.cursor
-        if cursor is None:
-            return
+    async for document in Collection(on.store, spec, model).each({}):
+        yield document.body
 
 
 async def _listed(on: Platform, transfer: Transfer) -> list[str]:

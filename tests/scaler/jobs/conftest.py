@@ -18,14 +18,13 @@ from scaler.config import Settings
 from scaler.domain.jobs import Job, JobState
 from scaler.domain.manifests import Manifest
 from scaler.domain.pieces import Piece
-from scaler.jobs.paging import pieces_of
 from scaler.main import create_app
 from scaler.resources import SUBSCRIPTIONS
 from shared.events import Event, FlightOptions, ImagesStaged, Scale, new_event
 from shared.messaging.codec import encode
 from shared.platform import Platform, open_platform
 from shared.settings import PlatformSettings
-from shared.state import Collection
+from shared.state import Collection, Order
 from tests.support.listening import TELLING, heard
 
 LADDER = (timedelta(milliseconds=100),) * 3
@@ -82,7 +81,7 @@ class Scaler:
 
     async def paths(self, job_id: str) -> list[str]:
         """Return the paths of all images of a job that have an outcome."""
-        found = [document.body async for document in pieces_of(self.pieces, job_id)]
+        found = [document.body async for document in self.pieces.each({"job": job_id}, order=Order("number"))]
         return [outcome.path for piece in found for outcome in piece.outcomes]
 
 

@@ -53,18 +53,13 @@ async def settle_flights(finder: Finder, *, every: timedelta) -> None:
 async def _settling(finder: Finder, every: timedelta) -> dict[str, list[Flight]]:
     """Return the flights that are to be looked at now, by system."""
     found: dict[str, list[Flight]] = {}
-    cursor: str | None = None
-    while True:
-        page = await finder.flights.find(
-            {"state": FlightState.SETTLING.value}, order=Order("updated_at"), after=cursor
-        )
-        for document in page.items:
-            if datetime.now(UTC) - document.body.updated_at >= every:
-                system = f"{document.body.source.partition(':')[0]}:{document.body.system_id}"
-                found.setdefault(system, []).append(document.body)
-        cursor = page.cursor
-        if cursor is None:
-            return found
+    async for document in finder.flights.each(
+        {"state": FlightState.SETTLING.value}, order=Order("updated_at")
+    ):
+        if datetime.now(UTC) - document.body.updated_at >= every:
+            system = f"{document.body.source.partition(':')[0]}:{document.body.system_id}"
+            found.setdefault(system, []).append(document.body)
+    return found
 
 
 async def _look_at_all(finder: Finder, flights: Sequence[Flight]) -> None:

@@ -9,8 +9,6 @@ from ingest.domain.transfers import UNLUCKY, FileRecord, FileState, Rejection, T
 from shared.sources import Entry
 from shared.state import AlreadyExistsError, Collection
 
-PAGE = 1000
-
 
 class Journal:
     """The lines of one transfer, in the store and, as far as they concern files that are listed, here."""
@@ -72,14 +70,7 @@ class Journal:
 
 async def lines_of(lines: Collection[FileRecord], transfer: str) -> list[FileRecord]:
     """Return all lines of a transfer."""
-    found: list[FileRecord] = []
-    cursor: str | None = None
-    while True:
-        page = await lines.find({"transfer": transfer}, limit=PAGE, after=cursor)
-        found += [document.body for document in page.items]
-        cursor = page.cursor
-        if cursor is None:
-            return found
+    return [document.body async for document in lines.each({"transfer": transfer})]
 
 
 def is_same(line: FileRecord, entry: Entry) -> bool:

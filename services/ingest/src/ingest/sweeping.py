@@ -24,11 +24,5 @@ async def sweep(transfer: Transfer, objects: ObjectStore, lines: Collection[File
 async def forget_halves(transfer: Transfer, objects: ObjectStore, lines: Collection[FileRecord]) -> None:
     """Give up the parts of files that will not be whole, because the flight is another one now."""
     where = {"transfer": transfer_id(transfer.flight), "state": FileState.COPYING.value}
-    cursor: str | None = None
-    while True:
-        page = await lines.find(where, limit=PAGE, after=cursor)
-        for document in page.items:
-            await forget(objects, document.body, f"{base_key(transfer.flight)}/files/{document.body.path}")
-        cursor = page.cursor
-        if cursor is None:
-            return
+    async for document in lines.each(where):
+        await forget(objects, document.body, f"{base_key(transfer.flight)}/files/{document.body.path}")

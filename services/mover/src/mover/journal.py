@@ -13,8 +13,6 @@ from mover.domain.moves import OPEN, Move, MoveState
 from shared.errors import NotFoundError
 from shared.state import AlreadyExistsError, Change, Collection, Document, OneOf, RevisionError, Where
 
-PAGE = 500
-
 
 @dataclass(slots=True)
 class Journal:
@@ -87,16 +85,9 @@ class Journal:
         with suppress(NotFoundError):
             await self.moves.update(document.id, lambda _: since)
 
-    async def _found(self, states: Sequence[MoveState]) -> AsyncIterator[Document[Move]]:
+    def _found(self, states: Sequence[MoveState]) -> AsyncIterator[Document[Move]]:
         where: Where = {"place": self.place, "state": OneOf(tuple(state.value for state in states))}
-        cursor: str | None = None
-        while True:
-            page = await self.moves.find(where, limit=PAGE, after=cursor)
-            for document in page.items:
-                yield document
-            cursor = page.cursor
-            if cursor is None:
-                return
+        return self.moves.each(where)
 
 
 def _tells_the_same(old: Move, new: Move) -> bool:

@@ -155,17 +155,12 @@ class TaskLoop:
 
     async def _remove_parts(self, parent: str, of_attempts_before: datetime | None = None) -> None:
         """Remove what is left of a task's parts: ODM itself removes those that it saw to their end."""
-        now, cursor = datetime.now(UTC), None
+        now = datetime.now(UTC)
         wanted: Where = {"parent": parent}
         if of_attempts_before:
             wanted = {**wanted, "inserted_us": Between(high=round(of_attempts_before.timestamp() * 1e6))}
-        while True:
-            page = await self.tasks.find(wanted, order=Order("inserted_us"), after=cursor)
-            for part in page.items:
-                await self.tasks.update(part.id, lambda task: told(task, removed(task, now)))
-            cursor = page.cursor
-            if cursor is None:
-                return
+        async for part in self.tasks.each(wanted, order=Order("inserted_us")):
+            await self.tasks.update(part.id, lambda task: told(task, removed(task, now)))
 
     async def _work(self, document: Document[Task]) -> None:
         with bound_contextvars(task_id=document.body.id, flight_id=flight_id(document.body)):

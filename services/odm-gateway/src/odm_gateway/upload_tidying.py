@@ -12,11 +12,11 @@ from typing import TypeAlias
 import structlog
 
 from odm_gateway.adapters.upload_shelf import now_us
-from odm_gateway.adapters.uploads import PAGE, Uploads
+from odm_gateway.adapters.uploads import Uploads
 from odm_gateway.domain.manifest import Manifest
 from odm_gateway.domain.uploads import Draft, DraftState, UploadedFile
 from shared.errors import NotFoundError, PermanentError, TransientError
-from shared.state import Between, Document, Order, RevisionError
+from shared.state import Between, Document, Order, RevisionError, Where
 
 Step: TypeAlias = Callable[[Document[Draft]], Awaitable[None]]
 
@@ -64,17 +64,9 @@ class UploadTidying:
         await self._remove_strays(stale_us)
 
     async def _each(self, state: DraftState, before_us: int, do: Step) -> None:
-        cursor: str | None = None
-        while True:
-            page = await self.uploads.drafts.find(
-                {"state": state, "at_us": Between(high=before_us)}, limit=PAGE, after=cursor
-            )
-            for document in page.items:
-                with suppress(RevisionError, NotFoundError):  # somebody else is at it
-                    await do(document)
-            cursor = page.cursor
-            if cursor is None:
-                return
+        async for document in self.uploads.drafts.each({"state": state, "at_us": Between(high=before_us)}):
+            with suppress(RevisionError, NotFoundError):  # somebody else is at it
+                await do(document)
 
     async def _finish(self, document: Document[Draft]) -> None:
         """Carry a commit on that its gateway did not survive."""
@@ -148,18 +140,11 @@ class UploadTidying:
 
     async def _remove_strays(self, before_us: int) -> None:
         """Remove files of which the upload is gone: they arrived at the very moment of its end."""
-        cursor: str | None = None
-        while True:
-            page = await self.uploads.files.find(
-                {"at_us": Between(high=before_us)}, order=Order("at_us"), limit=PAGE, after=cursor
-            )
-            for document in page.items:
-                owner = await self.uploads.drafts.get(document.body.task_key)
-                if owner is None or owner.body.upload != document.body.upload:
-                    await self._delete_file(document.body, keep=False)
-            cursor = page.cursor
-            if cursor is None:
-                return
+        old: Where = {"at_us": Between(high=before_us)}
+        async for document in self.uploads.files.each(old, order=Order("at_us")):
+            owner = await self.uploads.drafts.get(document.body.task_key)
+            if owner is None or owner.body.upload != document.body.upload:
+                await self._delete_file(document.body, keep=False)
 
 
 def _us(duration: timedelta) -> int:

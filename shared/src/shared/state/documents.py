@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -26,6 +26,8 @@ from shared.state.port import (
 
 M = TypeVar("M", bound=BaseModel)
 
+EACH_AT_ONCE = 100
+"""Documents in memory of those that are iterated over."""
 SEEN_AT_MOST = 64
 """Event keys remembered per document; more than any ladder of retries can interleave."""
 
@@ -198,6 +200,17 @@ class Collection(Generic[M]):
         """Return a page of matching documents; ``after`` is the cursor of the page before."""
         page = await self.store.find(self.spec.name, where, order=order, limit=limit, after=after)
         return Documents([self._typed(record) for record in page.records], page.cursor)
+
+    async def each(self, where: Where, *, order: Order | None = None) -> AsyncIterator[Document[M]]:
+        """Iterate over all matching documents, read page by page."""
+        cursor: str | None = None
+        while True:
+            page = await self.find(where, order=order, limit=EACH_AT_ONCE, after=cursor)
+            for document in page.items:
+                yield document
+            cursor = page.cursor
+            if cursor is None:
+                return
 
     async def count(self, where: Where) -> int:
         """Return how many documents match."""

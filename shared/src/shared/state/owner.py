@@ -44,20 +44,15 @@ def _pid_namespace() -> str:
 async def release_gone(collection: Collection[Any], where: Where) -> int:
     """Give back the leases that dead processes of this host left on matching documents; return how many."""
     released = 0
-    cursor: str | None = None
-    while True:
-        page = await collection.find(where, after=cursor)
-        for document in page.items:
-            lease = document.record.lease
-            if lease is not None and is_gone(lease.owner):
-                try:
-                    await collection.release(document.id, owner=lease.owner)
-                except LeaseLostError:  # somebody else was faster
-                    continue
-                released += 1
-        if page.cursor is None:
-            return released
-        cursor = page.cursor
+    async for document in collection.each(where):
+        lease = document.record.lease
+        if lease is not None and is_gone(lease.owner):
+            try:
+                await collection.release(document.id, owner=lease.owner)
+            except LeaseLostError:  # somebody else was faster
+                continue
+            released += 1
+    return released
 
 
 def _started(pid: int) -> str:

@@ -23,7 +23,6 @@ from shared.state import AlreadyExistsError, Collection, CollectionSpec, Documen
 
 UPLOADS = CollectionSpec("odm_uploads", (Index(("state", "at_us")),))
 UPLOAD_FILES = CollectionSpec("odm_uploaded", (Index(("upload", "at_us")), Index(("at_us",))))
-PAGE = 1000
 WRITTEN_WITHIN_S = 2.0
 """From the count of a file to its document; longer means that whoever counted has died."""
 
@@ -121,14 +120,8 @@ class Uploads:
 
     async def files_of(self, upload: str) -> AsyncIterator[UploadedFile]:
         """Iterate over what has arrived for an upload."""
-        cursor: str | None = None
-        while True:
-            page = await self.files.find({"upload": upload}, limit=PAGE, after=cursor)
-            for document in page.items:
-                yield document.body
-            cursor = page.cursor
-            if cursor is None:
-                return
+        async for document in self.files.each({"upload": upload}):
+            yield document.body
 
     async def _owned(self, uuid: str, caller: Caller) -> Document[Draft]:
         try:

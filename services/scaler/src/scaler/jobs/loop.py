@@ -15,13 +15,12 @@ from structlog.contextvars import bound_contextvars
 from scaler.domain.jobs import NEVER_S, Amounts, Job, JobState, is_to_be_swept
 from scaler.domain.pieces import Outcome, Piece, PieceState, reopened
 from scaler.jobs.finishing import Finisher
-from scaler.jobs.paging import pieces_of
 from scaler.jobs.planning import Planner
 from scaler.jobs.sweeping import BusyError, forget_pieces, sweep
 from scaler.jobs.telling import at_rest, busy, failed, finished, looked_at, planned, postponed, relisted
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.objects.port import ObjectStore
-from shared.state import Change, Collection, Document, LeaseLostError
+from shared.state import Change, Collection, Document, LeaseLostError, Order, Where
 from shared.state.work import WorkQueue, due_queue
 
 JOBS_AT_ONCE = 4
@@ -129,7 +128,8 @@ class JobLoop:
     async def _look(self, job_id: str, job: Job) -> _Seen:
         """Count what is done, and have pieces worked on that wait although nobody wants them to."""
         seen = _Seen(Amounts(images_total=job.amounts.images_total, bytes_total=job.amounts.bytes_total))
-        async for document in pieces_of(self.pieces, job_id, job.plan):
+        of_plan: Where = {"job": job_id, "plan": job.plan}
+        async for document in self.pieces.each(of_plan, order=Order("number")):
             piece = document.body
             if piece.state is not PieceState.DONE and (job.reopens or piece.due_s >= NEVER_S):
                 piece = (await self.pieces.update(document.id, reopened)).body

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from scaler.domain.jobs import Amounts, Image, Job
 from scaler.domain.manifests import ListedFile, Listing, images_of
 from scaler.domain.pieces import Outcome, Piece, PieceState, cut, piece_id, reopened, reusable
-from scaler.jobs.paging import pieces_of
 from shared.errors import NotFoundError, PermanentError
 from shared.objects.port import ObjectStore
 from shared.sources.flight_files import FileRule
@@ -74,7 +73,7 @@ class Planner:
         images = {image.path: image for image in listed.images}
         known: dict[str, Outcome] = {}
         if job.plan != listed.plan:
-            async for document in pieces_of(self.pieces, job_id):
+            async for document in self.pieces.each({"job": job_id}):
                 known.update({one.path: one for one in reusable(document.body, images)})
         return known
 

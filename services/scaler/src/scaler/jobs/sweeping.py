@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from scaler.domain.jobs import Job, base_key
 from scaler.domain.pieces import Piece
-from scaler.jobs.paging import pieces_of
 from shared.errors import ConflictError
 from shared.objects.port import ObjectStore
 from shared.state import Collection, RevisionError
@@ -23,7 +22,7 @@ async def forget_pieces(job_id: str, pieces: Collection[Piece], *, but: str | No
         BusyError: Not now: who has one in hand would write its result behind us.
     """
     now = datetime.now(UTC)
-    async for document in pieces_of(pieces, job_id):
+    async for document in pieces.each({"job": job_id}):
         if document.body.plan == but:
             continue
         lease = document.record.lease

@@ -28,7 +28,6 @@ FAILED, BAD_INPUT, TRY_LATER = 1, 2, 75
 """Exit codes, as those of ``flightline``."""
 BETWEEN_POLLS_S = 2.0
 """At most; a file has to look the same twice."""
-PAGE = 200
 
 
 async def once(settings: Settings) -> int:
@@ -132,15 +131,10 @@ async def _list_rejected() -> int:
     async with open_platform(load(PlatformSettings), ()) as on:
         await on.store.declare(RAW_IMAGES)
         images = Collection(on.store, RAW_IMAGES, RawImage)
-        cursor: str | None = None
-        while True:
-            page = await images.find({"state": ImageState.REJECTED.value}, limit=PAGE, after=cursor)
-            for document in page.items:
-                image = document.body
-                _print(f"{image.path}: {image.rejected_as}: {image.error}")
-            cursor = page.cursor
-            if cursor is None:
-                return 0
+        async for document in images.each({"state": ImageState.REJECTED.value}):
+            image = document.body
+            _print(f"{image.path}: {image.rejected_as}: {image.error}")
+    return 0
 
 
 def _configured(plan: Plan | None) -> Plan:

@@ -43,7 +43,6 @@ MODE = "webdav"
 KEPT_FOR = timedelta(days=7)
 """How long it is remembered what was done."""
 TIDIED_EVERY_S = 3600.0
-PAGE = 200
 
 Outcome = Callable[[RawImage], Change[RawImage]]
 
@@ -179,17 +178,11 @@ class Session:
 
     async def _forget_rejected(self, there: set[str]) -> None:
         """Forget rejected files that somebody took away or replaced."""
-        cursor: str | None = None
         where: Where = {"place": self.place, "state": ImageState.REJECTED.value}
-        while True:
-            page = await self.images.find(where, limit=PAGE, after=cursor)
-            for document in page.items:
-                if document.id not in there:
-                    with suppress(RevisionError):  # somebody wants it tried again: it is found to be gone
-                        await self.images.delete(document)
-            cursor = page.cursor
-            if cursor is None:
-                return
+        async for document in self.images.each(where):
+            if document.id not in there:
+                with suppress(RevisionError):  # somebody wants it tried again: it is found to be gone
+                    await self.images.delete(document)
 
     def _note_trouble(self, error: PermanentError | TransientError) -> None:
         if self.look.trouble != str(error):
