@@ -44,6 +44,14 @@ def picture(width: int = 96, height: int = 64, channels: int = 3, kind: Any = np
     return pixels[:, :, 0] if channels == 1 else pixels
 
 
+def photo(width: int, height: int) -> Pixels:
+    """Return a picture that is not more colourful than photos are."""
+    colourful = picture(width, height).astype(float)
+    grey = colourful.mean(axis=2, keepdims=True)
+    pixels: Pixels = np.clip(grey + 0.25 * (colourful - grey), 0, 255).astype(np.uint8)
+    return pixels
+
+
 def jpeg(
     pixels: Pixels | None = None, quality: int = 90, subsampling: str = "420", head: bytes | None = None
 ) -> bytes:

@@ -13,7 +13,7 @@ from scaler.domain.asks import Asks, Interpolation
 from scaler.imaging import read_header, turbo
 from scaler.imaging.job import Job
 from scaler.imaging.jpeg_file import read_jpeg
-from tests.scaler.imaging.pictures import Pixels, decoded, jpeg, picture, scaled
+from tests.scaler.imaging.pictures import decoded, jpeg, photo, picture, scaled
 from tests.support.debian import ensure_installed
 
 ROUNDING = 0.8
@@ -32,14 +32,6 @@ def serves(content: bytes, asks: Asks) -> bool:
     header = read_header(content)
     job = Job(content, header, asks, asks.size(header.width, header.height))
     return turbo.serves(job, read_jpeg(content))
-
-
-def photo(width: int, height: int) -> Pixels:
-    """Return a picture that is not more colourful than photos are."""
-    colourful = picture(width, height).astype(float)
-    grey = colourful.mean(axis=2, keepdims=True)
-    pixels: Pixels = np.clip(grey + 0.25 * (colourful - grey), 0, 255).astype(np.uint8)
-    return pixels
 
 
 @pytest.mark.parametrize("kernel", [Interpolation.LINEAR, Interpolation.CUBIC, Interpolation.LANCZOS4])

@@ -8,7 +8,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from scaler.domain.asks import RejectedError
-from scaler.imaging import turbo
+from scaler.imaging import planes, turbo
 from scaler.imaging.job import Job, Result
 from scaler.imaging.jpeg_file import SOI, JpegFile, head_bytes, read_jpeg
 from scaler.imaging.jpeg_metadata import carried
@@ -30,17 +30,19 @@ def _encoded(job: Job, file: JpegFile, quality: int) -> bytes:
     kernel = kernel_of(job.asks)
     if turbo.serves(job, file) and (encoded := turbo.encoded(job, kernel, quality)) is not None:
         return encoded
-    is_grey = len(file.components) == 1
-    pixels = resized(_decoded(job.content, is_grey=is_grey), job.size, kernel)
-    if is_grey:
-        return bytes(simplejpeg.encode_jpeg(pixels.reshape(*pixels.shape[:2], 1), quality, "GRAY", "Gray"))
+    if len(file.components) == 1:
+        grey = resized(_decoded(job.content, "GRAY"), job.size, kernel)
+        return bytes(simplejpeg.encode_jpeg(grey.reshape(*grey.shape[:2], 1), quality, "GRAY", "Gray"))
     subsampling = job.asks.subsampling or file.subsampling or "444"
+    if planes.fit(job.size, job.asks.factor, subsampling):
+        return planes.encoded(_decoded(job.content, "BGR"), job.size, kernel, quality, subsampling)
+    pixels = resized(_decoded(job.content, "BGR"), job.size, kernel)
     return bytes(simplejpeg.encode_jpeg(pixels, quality, "BGR", subsampling))
 
 
-def _decoded(content: bytes, *, is_grey: bool) -> NDArray[Any]:
+def _decoded(content: bytes, colours: str) -> NDArray[Any]:
     try:
-        pixels: NDArray[Any] = simplejpeg.decode_jpeg(content, "GRAY" if is_grey else "BGR", strict=True)
+        pixels: NDArray[Any] = simplejpeg.decode_jpeg(content, colours, strict=True)
     except ValueError as error:
         code = "truncated" if "premature end of jpeg file" in str(error).lower() else "corrupt"
         raise RejectedError(code, f"the JPEG cannot be decoded: {error}") from error
