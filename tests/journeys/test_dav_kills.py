@@ -6,6 +6,7 @@ middle of an upload, or after the server has done the work and before the proces
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import time
@@ -31,7 +32,7 @@ from tests.support.zygote import Zygote
 
 REQUESTS_AT_MOST = 120
 WHEN: tuple[Moment, ...] = ("before", "midway", "after")
-CYCLES = 50
+CYCLES = int(os.environ.get("FLIGHTLINE_TEST_KILLS", "50"))
 """Of random kills, for each server."""
 REQUESTS_OF_A_LIFE = 60
 LIFE_AT_MOST_S = 20.0

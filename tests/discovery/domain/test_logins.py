@@ -7,7 +7,6 @@ import pytest
 from discovery.domain.logins import Login, LoginState, allowed_redirect
 from discovery.domain.notifications import Occasion
 from discovery.domain.preferences import (
-    NEVER_S,
     Outcome,
     Plan,
     Preferences,
@@ -18,6 +17,7 @@ from discovery.domain.preferences import (
     triggered,
 )
 from discovery.domain.principals import Credential, credential, is_own_page, origins_of
+from shared.due import NEVER_S
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ORIGINS = frozenset({"https://odm.example.org", "http://127.0.0.1:8001"})

@@ -12,12 +12,12 @@ from ingest.domain.transfers import (
     TransferState,
     asked,
     base_key,
-    delay_s,
     images_staged,
     transfer_id,
     untold,
 )
 from ingest.telling import answer_id, failed, finished, postponed, told
+from shared.due import delay_s
 from shared.events import Event, FlightFound, FlightOptions, ImagesStaged, TaskCompleted, new_event
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -27,6 +27,7 @@ from discovery.domain.notifications import (
     sendings,
     sent,
 )
+from shared.due import NEVER_S
 from shared.errors import PermanentError, TransientError
 from shared.events import Event, FlightFound, ImagesStaged, TaskCompleted
 from shared.messaging.port import DEFAULT_LADDER
@@ -41,7 +42,6 @@ log = structlog.get_logger()
 
 LEASE = timedelta(seconds=90)
 AT_ONCE = 8
-NEVER_S = float(2**52)
 NO_MAIL = "the mail server is not set: DISCOVERY_SMTP_HOST"
 
 WishesOf = Callable[[str], Awaitable[Wishes]]

@@ -13,7 +13,6 @@ import structlog
 from discovery.domain.logins import digest
 from discovery.domain.notifications import Wishes
 from discovery.domain.preferences import (
-    NEVER_S,
     Outcome,
     Plan,
     Preferences,
@@ -24,6 +23,7 @@ from discovery.domain.preferences import (
     triggered,
 )
 from discovery.tapis_flights import Created, Discovered, TapisFlights
+from shared.due import NEVER_S
 from shared.errors import PermanentError, TransientError
 from shared.sources import LoginNeededError
 from shared.state import Change, Collection, Document

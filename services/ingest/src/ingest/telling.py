@@ -9,16 +9,15 @@ from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from ingest.domain.transfers import (
-    NEVER_S,
     UNDER_WAY,
     Amounts,
     Staged,
     Transfer,
     TransferState,
-    delay_s,
     images_staged,
     untold,
 )
+from shared.due import NEVER_S, delay_s
 from shared.errors import ConflictError
 from shared.events import Event, FlightFound, TaskCompleted, new_event
 from shared.state import Change

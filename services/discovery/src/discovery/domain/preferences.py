@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from discovery.domain.flights import Frozen
 from discovery.domain.notifications import Occasion, Wishes
+from shared.due import NEVER_S
 
-NEVER_S = float(2**52)
 SYSTEMS_AT_MOST = 1000
 
 SystemName = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._~-]+$")]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, computed_field
 
 from shared.errors import ConflictError
 from shared.events import Event, FlightFound, ImagesStaged, Scale
-
-NEVER_S = 9e15
-"""Later than any moment."""
 
 
 class Frozen(BaseModel):
@@ -233,11 +229,6 @@ def images_staged(ask: Event[FlightFound], staged: Staged) -> ImagesStaged:
         options=flight.options,
         rerun=flight.rerun,
     )
-
-
-def delay_s(failures: int, ladder: Sequence[timedelta]) -> float | None:
-    """Return how long to wait after so many failures (1 first); None: it was tried often enough."""
-    return ladder[failures - 1].total_seconds() if failures <= len(ladder) else None
 
 
 def begun(transfer: Transfer, amounts: Amounts, now: datetime) -> Transfer | None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, computed_field
 
 from scaler.domain.asks import Asks
+from shared.due import NEVER_S
 from shared.errors import ConflictError
 from shared.events import Event, ImagesStaged
-
-NEVER_S = 9e15
-"""Later than any moment."""
 
 
 class Frozen(BaseModel):
@@ -205,11 +202,6 @@ def all_told(job: Job) -> tuple[int, ...]:
 def is_to_be_swept(job: Job) -> bool:
     """Return whether nothing of the job is to be kept any longer, once it is due."""
     return job.state is JobState.CANCELED or (job.kind is JobKind.IMAGE and job.state in ENDED)
-
-
-def delay_s(failures: int, ladder: Sequence[timedelta]) -> float | None:
-    """Return how long to wait after so many failures (1 first); None: it was tried often enough."""
-    return ladder[failures - 1].total_seconds() if failures <= len(ladder) else None
 
 
 def paused(job: Job, now: datetime) -> Job:

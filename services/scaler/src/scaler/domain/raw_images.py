@@ -10,10 +10,8 @@ from enum import StrEnum
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from scaler.domain.candidates import Sighting
+from shared.due import NEVER_S
 from shared.errors import ConflictError
-
-NEVER_S = 9e15
-"""Later than any moment."""
 
 
 class Frozen(BaseModel):

@@ -12,12 +12,13 @@ from functools import partial
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from scaler.domain.jobs import NEVER_S, Amounts, Job, JobState, is_to_be_swept
+from scaler.domain.jobs import Amounts, Job, JobState, is_to_be_swept
 from scaler.domain.pieces import Outcome, Piece, PieceState, reopened
 from scaler.jobs.finishing import Finisher
 from scaler.jobs.planning import Planner
 from scaler.jobs.sweeping import BusyError, forget_pieces, sweep
 from scaler.jobs.telling import at_rest, busy, failed, finished, looked_at, planned, postponed, relisted
+from shared.due import NEVER_S
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.objects.port import ObjectStore
 from shared.state import Change, Collection, Document, LeaseLostError, Order, Where

@@ -13,9 +13,10 @@ from functools import partial
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from scaler.domain.jobs import NEVER_S, Image, Job, JobState, delay_s
+from scaler.domain.jobs import Image, Job, JobState
 from scaler.domain.pieces import Outcome, Piece, PieceState
 from scaler.jobs.scaling import ImageScaler
+from shared.due import NEVER_S, delay_s
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.messaging.bus import Bus
 from shared.messaging.progress import Progress

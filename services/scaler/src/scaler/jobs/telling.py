@@ -9,18 +9,17 @@ from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from scaler.domain.jobs import (
-    NEVER_S,
     Amounts,
     Job,
     JobKind,
     JobState,
     Result,
     all_told,
-    delay_s,
     factor_name,
     is_to_be_swept,
     untold,
 )
+from shared.due import NEVER_S, delay_s
 from shared.errors import ConflictError
 from shared.events import Event, ImagesStaged, Scale, TaskCompleted, new_event
 from shared.state import Change

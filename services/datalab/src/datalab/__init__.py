@@ -1,0 +1,1 @@
+"""Data sessions, and operations on FITS images in them."""

@@ -1,0 +1,1 @@
+"""The operations that users choose from: one small file each."""

@@ -1,0 +1,103 @@
+"""What an operation is: a name, a model of its inputs, and a function that computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.errors import PermanentError
+
+
+class FileRef(BaseModel):
+    """A file as clients name it; what else they send with it is theirs and ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    basename: str = Field(min_length=1, max_length=1024)
+    source: str = "archive"
+    """``archive``, ``datalab``, ``upload``, ``s3``, ``file`` or ``product``."""
+    id: int | str | None = None
+    url: str | None = None
+
+
+class Inputs(BaseModel):
+    """Base of an operation's inputs: immutable, and tolerant of what clients send besides."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class OperationError(PermanentError):
+    """The inputs do not allow this operation; the message is for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFile:
+    """One result on its way to the object store: files within ``Work.folder``."""
+
+    fits: Path | None = None
+    large_jpg: Path | None = None
+    small_jpg: Path | None = None
+    tif: Path | None = None
+    diagnostic_jpg: Path | None = None
+    comment: str = ""
+    """What is said of it to users."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the output, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What an operation made: files, data, or both."""
+
+    files: Sequence[OutputFile] = ()
+    data: Sequence[Mapping[str, Any]] = ()
+    """JSON for ``output_data``; numbers are finite or None."""
+
+
+class Work(Protocol):
+    """What an operation may use while it computes, in its own process."""
+
+    @property
+    def folder(self) -> Path:
+        """Return an empty folder of its own for its results."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Return settings of the service that operations need, such as ``tap_url``."""
+
+    def path(self, ref: FileRef) -> Path:
+        """Return the whole local file of one of the inputs; it is not to be changed."""
+
+    def progress(self, done: float) -> None:
+        """Tell how much is done, 0 to 1; what is less than before is ignored."""
+
+
+I_contra = TypeVar("I_contra", bound=Inputs, contravariant=True)
+
+
+class Operation(Protocol[I_contra]):
+    """An operation; one class of this form in each module of this package is found by its ``name``."""
+
+    name: ClassVar[str]
+    """As clients send it."""
+    description: ClassVar[str]
+    category: ClassVar[str]
+    """``image`` or ``data``."""
+    version: ClassVar[int]
+    """Counted up when the same inputs give another result: cached results of before do not count then."""
+    inputs: ClassVar[type[Inputs]]
+
+    @staticmethod
+    def compute(inputs: I_contra, work: Work) -> Results:
+        """Compute, in one thread, blocking.
+
+        Raises:
+            OperationError: The inputs do not allow it.
+        """
+
+
+Progress = Callable[[float], None]
