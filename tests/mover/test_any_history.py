@@ -125,15 +125,11 @@ class World:
             case Break(rule):
                 self.simulator.faults.add(rule)
             case Run(movers, looks_everywhere):
-                await asyncio.gather(*(self.run(mover, looks_everywhere) for mover in movers))
+                await self.run(*movers, looks_everywhere=looks_everywhere)
 
-    async def run(self, mover: int, looks_everywhere: bool) -> None:
-        """Let a mover run, and see that nothing is lost."""
-        sorting = self.movers[mover]
-        with suppress(TransientError):
-            if looks_everywhere and await sorting.runs.due_in_s():
-                await sorting.forget_repair()
-            await sorting.run()
+    async def run(self, *movers: int, looks_everywhere: bool) -> None:
+        """Let movers run, and see when all are done that nothing is lost."""
+        await asyncio.gather(*(self._run(mover, looks_everywhere) for mover in movers))
         lost = self.wanted - set(self.lying().values())
         assert lost == set(), f"{lost} lost of {sorted(self.lying())}"
 
@@ -147,6 +143,13 @@ class World:
             elif isinstance(decision, Go):
                 folder = path.rpartition("/")[0].rpartition("/")[2]
                 assert folder.lower() != decision.category.lower(), f"{path} {tags} has a stale tag"
+
+    async def _run(self, mover: int, looks_everywhere: bool) -> None:
+        sorting = self.movers[mover]
+        with suppress(TransientError):
+            if looks_everywhere and await sorting.runs.due_in_s():
+                await sorting.forget_repair()
+            await sorting.run()
 
     def _without(self, path: str) -> None:
         lying = self.lying()
