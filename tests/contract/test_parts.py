@@ -63,13 +63,14 @@ async def test_parts_that_were_not_sent_so_are_found_out(objects: ObjectStore) -
         await objects.parts.finish("k", upload, [lie, *rest])
 
 
+@pytest.mark.parametrize("objects", ["file", pytest.param("s3", marks=pytest.mark.long)], indirect=True)
 async def test_an_aborted_upload_is_gone(objects: ObjectStore) -> None:
     upload = await objects.parts.begin("k")
     parts = await sent(objects, upload, 1)
     await objects.parts.abort("k", upload)
     await objects.parts.abort("k", upload)
 
-    with pytest.raises((NotFoundError, TransientError)):  # moto says 500 where S3 says 404
+    with pytest.raises((NotFoundError, TransientError)):  # moto says 500 where S3 says 404, for half a minute
         await sent(objects, upload, 2)
     with pytest.raises((NotFoundError, TransientError)):
         await objects.parts.finish("k", upload, parts)

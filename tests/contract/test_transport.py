@@ -101,7 +101,7 @@ async def delete_queues(url: str, topology: Topology) -> None:
                 await channel.queue_delete(queue.name)
 
 
-async def soon(deliveries: Deliveries, within_s: float = 10) -> Delivery:
+async def soon(deliveries: Deliveries, within_s: float = 30) -> Delivery:
     async with asyncio.timeout(within_s):
         return await anext(deliveries)
 
@@ -114,7 +114,7 @@ async def nothing(deliveries: Deliveries, for_s: float = 0.3) -> bool:
     return False
 
 
-async def becomes(wanted: int, count: Callable[[], Awaitable[int]], within_s: float = 10) -> bool:
+async def becomes(wanted: int, count: Callable[[], Awaitable[int]], within_s: float = 30) -> bool:
     deadline = time.monotonic() + within_s
     while await count() != wanted:
         if time.monotonic() > deadline:
@@ -188,10 +188,11 @@ async def test_a_retried_message_comes_after_its_delay_as_the_next_attempt(world
     await world.transport.publish(world.message())
 
     async with world.consume() as deliveries:
-        await (await soon(deliveries)).retry(RUNG)
+        first = await soon(deliveries)
         started = time.monotonic()
+        await first.retry(RUNG)
         again = await soon(deliveries)
-        assert RUNG.total_seconds() * 0.9 < time.monotonic() - started < 2
+        assert RUNG.total_seconds() * 0.9 < time.monotonic() - started < 8
         assert (again.message, again.attempt) == (world.message(), 2)
 
 
@@ -339,7 +340,7 @@ async def test_progress_is_heard_by_every_listener(world: World) -> None:
     async with world.transport.hear() as one, world.transport.hear() as two:
         await world.transport.tell("ingest.stage", b"half")
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert (await anext(one), await anext(two)) == (b"half", b"half")
 
 
@@ -349,14 +350,14 @@ async def test_progress_that_nobody_hears_is_forgotten(world: World) -> None:
 
     async with world.transport.hear() as heard:
         await world.transport.tell("ingest.stage", b"late")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await anext(heard) == b"late"
 
 
 async def test_a_follower_sees_events_without_taking_them(world: World) -> None:
     async with world.transport.tail() as followed:
         await world.transport.publish(world.message(b"1"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await anext(followed) == world.message(b"1")
 
     assert await becomes(1, lambda: world.transport.depth(world.work.queue))
@@ -368,7 +369,7 @@ async def test_a_follower_sees_what_nobody_handles_and_does_not_hide_it(world: W
     async with world.transport.tail() as followed:
         with pytest.raises(UnroutableError):
             await world.transport.publish(unrouted)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await anext(followed) == unrouted
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from shared.platform import Platform, open_platform
 from shared.settings import PlatformSettings
 from tests.discovery.conftest import DiscoveryClient, running_discovery
 from tests.support.listening import TELLING
+from tests.support.processes import free_port
 from tests.support.tapis import PASSWORD, USER, TapisServer, tapis_server
 
 CLIENT_ID, CLIENT_KEY = "flightline-discovery", "the-key-of-discovery"
@@ -91,9 +91,7 @@ async def tenant(
     home: Path, *, platform_settings: Mapping[str, Any] | None = None, **more: Any
 ) -> AsyncIterator[tuple[TapisServer, Platform, str]]:
     """Run a tenant, with backends that know of it, and a URL for discovery."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     async with tapis_server(tenant="tacc", **more) as server:
         server.tapis.accounts.add_user(BOB, BOBS_PASSWORD)
         server.tapis.accounts.add_client(

@@ -233,8 +233,7 @@ def servers(request: pytest.FixtureRequest, mongo_url: str) -> dict[str, str]:
     """RabbitMQ and a MongoDB-compatible server."""
     broker = session_rabbitmq(request.config)
     vhost = f"discovery-{uuid4().hex[:8]}"
-    broker.control("add_vhost", vhost)
-    broker.control("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+    broker.add_vhost(vhost)
     key = "only-for-tests-and-32-characters-long"
     return {"bus": f"{broker.url}{vhost}", "state": new_database(mongo_url), "secrets_key": key}
 

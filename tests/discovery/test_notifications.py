@@ -249,7 +249,7 @@ async def test_a_silent_mail_server_keeps_no_event_waiting(platform: Platform, m
     async with post(platform, mail, ann=every(email="ann@example.org")) as on:
         began = time.monotonic()
         await on.told.note(found())
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 2  # which is how long the server is waited for
         (notice,) = await on.notices(lambda one: one.sendings[0].attempts > 0)
         assert "cannot be reached: TimeoutError" in (notice.sendings[0].reason or "")
         mail.silent = False

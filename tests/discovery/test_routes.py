@@ -31,7 +31,7 @@ async def discovered(discovery: DiscoveryClient, folder: Path) -> dict[str, Any]
 
 
 async def in_state(discovery: DiscoveryClient, flight_id: str, state: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             flight = (await discovery.http.get(f"/api/flights/{flight_id}")).json()
             if flight.get("state") == state:

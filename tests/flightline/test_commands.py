@@ -15,14 +15,15 @@ from shared.messaging.bus import Bus, open_bus
 from shared.messaging.port import Topology
 from tests.support.columns import Column
 from tests.support.events import flight_found
+from tests.support.zygote import Zygote
 
 QUEUE = "ingest.flight-found"
 
 
 @pytest.fixture
-def column(tmp_path: Path) -> Column:
+def column(tmp_path: Path, parent: Zygote) -> Column:
     (tmp_path / "home").mkdir()
-    return Column(tmp_path / "home")
+    return Column(tmp_path / "home", parent=parent)
 
 
 async def refuse(event: Event[FlightFound]) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from tests.discovery.tapis import BOB, CLIENT_ID, CLIENT_KEY, SYSTEM
 from tests.support.tapis import PASSWORD, USER, TapisServer, tapis_server
+from tests.support.zygote import Zygote
 
 OTHER = "ptdatax.project.PTDATAX-2"
 
@@ -39,23 +40,21 @@ class Shell:
 
     tapis: TapisServer
     home: Path
+    parent: Zygote
 
-    async def run(self, *arguments: str, command: str = "flightline.main", **more: str) -> Ran:
-        code = "from flightline.commands.discover import main; main()"
-        begin = ["-c", code] if command == "alias" else ["-c", "from flightline.main import app; app()"]
-        name = [] if command == "alias" else ["discover"]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *begin,
-            *name,
-            *arguments,
-            env=os.environ | self.environment | more,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        async with asyncio.timeout(100):
-            out, said = await process.communicate()
-        return Ran(process.returncode or 0, out.decode(), said.decode())
+    async def run(self, *arguments: str, command: str = "flightline", **more: str) -> Ran:
+        is_alias = command == "alias"
+        main = "flightline.commands.discover:main" if is_alias else "flightline.entry:main"
+        words = ["discover-tapis-flights"] if is_alias else ["flightline", "discover"]
+        with TemporaryDirectory() as folder:
+            out, said = Path(folder, "out"), Path(folder, "said")
+            environment = {**os.environ, **self.environment, **more}
+            child = self.parent.start(main, [*words, *arguments], environment, out, said)
+            try:
+                code = await asyncio.to_thread(child.wait, 100)
+            finally:
+                child.close()
+            return Ran(code or 0, out.read_text(), said.read_text())
 
     @property
     def environment(self) -> dict[str, str]:
@@ -71,10 +70,10 @@ class Shell:
 
 
 @pytest.fixture
-async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
+async def shell(tmp_path: Path, parent: Zygote) -> AsyncIterator[Shell]:
     async with tapis_server(tenant="tacc") as server:
         server.tapis.accounts.add_client(USER, client_id=CLIENT_ID, client_key=CLIENT_KEY)
-        yield Shell(server, tmp_path / "home")
+        yield Shell(server, tmp_path / "home", parent)
 
 
 async def test_a_dry_run_tells_what_would_be_created_and_changes_nothing(shell: Shell) -> None:

@@ -11,6 +11,7 @@ from flightline.flight_run import flight_options, source_uri
 from flightline.pipeline import SUBSCRIPTIONS, parts
 from shared.errors import InvalidInputError
 from tests.support.columns import Column
+from tests.support.zygote import Zygote
 
 
 def test_a_folder_becomes_a_uri_whatever_its_name(tmp_path: Path) -> None:
@@ -55,9 +56,9 @@ def test_what_scales_is_not_imported_unless_it_is_needed() -> None:
 
 
 @pytest.fixture
-def column(tmp_path: Path) -> Column:
+def column(tmp_path: Path, parent: Zygote) -> Column:
     (tmp_path / "home").mkdir()
-    return Column(tmp_path / "home")
+    return Column(tmp_path / "home", parent=parent)
 
 
 def said(ended: subprocess.CompletedProcess[str]) -> tuple[int, str]:

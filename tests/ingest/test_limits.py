@@ -79,7 +79,7 @@ async def test_who_is_cancelled_while_waiting_takes_no_place_along() -> None:
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting)
-    async with asyncio.timeout(1), lane.place():
+    async with asyncio.timeout(10), lane.place():
         pass
 
 
@@ -114,7 +114,7 @@ async def test_a_budget_is_never_overdrawn_and_comes_back_whole() -> None:
     await asyncio.wait(tasks)
 
     assert most_bytes <= 100
-    async with asyncio.timeout(1), budget.lent(100):
+    async with asyncio.timeout(10), budget.lent(100):
         pass
 
 

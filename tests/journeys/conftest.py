@@ -40,8 +40,7 @@ def servers(request: pytest.FixtureRequest, mongo_url: str, s3: S3Server, tmp_pa
     """RabbitMQ, a MongoDB-compatible server and S3."""
     broker = session_rabbitmq(request.config)
     vhost = f"journey-{uuid4().hex[:8]}"
-    broker.control("add_vhost", vhost)
-    broker.control("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
+    broker.add_vhost(vhost)
     home = tmp_path / "servers"
     home.mkdir()
     backends = {

@@ -109,7 +109,7 @@ def photos(flight: Path) -> list[Path]:
 
 async def settled(servers: Column) -> Inventory:
     """Return the inventory once discovery has heard of the end, too."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             found = await inventory(servers)
             if "completed" in found.flights:

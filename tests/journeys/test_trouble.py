@@ -83,7 +83,7 @@ def test_ctrl_c_ends_a_run_soon_and_the_next_one_goes_on(
         assert process.stderr
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=15)
+        _, said = process.communicate(timeout=60)
     result = simulated.run_json(*command)
 
     assert (process.returncode, said.splitlines()[-1]) == (

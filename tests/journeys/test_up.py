@@ -56,7 +56,7 @@ def test_a_flight_that_appears_below_a_root_is_processed_over_http(
         tasks = httpx.get(f"{urls['odm-gateway']}/task/list").json()
         archive = httpx.get(f"{urls['odm-gateway']}/task/{done['runs'][0]['task_id']}/download/all.zip")
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=15)
+        process.communicate(timeout=60)
 
     assert (done["name"], done["state"], len(done["runs"])) == ("field-7", "completed", 1)
     assert (len(tasks), archive.content[:2]) == (1, b"PK")

@@ -38,7 +38,7 @@ async def mover(nextcloud: RunningDav, simulator: Nextcloud, tmp_path: Path) -> 
 
 async def asked(simulator: Nextcloud, method: str) -> None:
     """Wait until the server is asked; it is slow to answer."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while simulator.calls[method] == 0:
             await asyncio.sleep(0.01)
 

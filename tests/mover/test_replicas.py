@@ -87,7 +87,7 @@ async def test_a_run_that_lost_its_lease_ends(full: RunningDav, tmp_path: Path) 
     settings = {"repair_every": timedelta(), "lease": timedelta(seconds=2), "moves_at_once": 1}
     async with opened(full, tmp_path / "home", settings=settings) as one:
         running = asyncio.create_task(one.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while full.simulator.calls["MOVE"] == 0:
                 await asyncio.sleep(0.02)
         await one.runs.schedule.release(SCHEDULE_ID, owner=one.runs.owner)
@@ -106,7 +106,7 @@ async def test_a_run_that_is_cancelled_gives_the_schedule_back(full: RunningDav,
     settings = {"repair_every": timedelta(), "lease": timedelta(minutes=5), **FOLDERS}
     async with opened(full, tmp_path / "home", settings=settings) as one:
         running = asyncio.create_task(one.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while full.simulator.calls["MOVE"] == 0:
                 await asyncio.sleep(0.02)
         running.cancel()

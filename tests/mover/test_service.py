@@ -262,7 +262,7 @@ async def test_half_a_configuration_names_what_is_missing(tmp_path: Path) -> Non
         open_platform(webdav_settings_of_nobody(tmp_path), SUBSCRIPTIONS) as platform,
         serving(create_app(own, platform), own) as url,
     ):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (status := await answered(url, "/api/moves/status"))["trouble"]:
                 await asyncio.sleep(0.02)
         assert "FLIGHTLINE_WEBDAV_HOST_URL" in status["trouble"]

@@ -35,7 +35,7 @@ async def test_what_cannot_be_unpacked_bit_by_bit_is_not_unpacked(
     gateway: GatewayClient, compression: int
 ) -> None:
     before = psutil.Process().memory_info().rss
-    uri = await stored_archive(gateway, expanding(400, compression))
+    uri = await stored_archive(gateway, expanding(200, compression))
     _, info = await ended(gateway, zipurl=uri)
     assert "packed by method" in info["status"]["errorMessage"]
     assert psutil.Process().memory_info().rss - before < 150 * MIB

@@ -32,7 +32,7 @@ async def running_parent(gateway: GatewayClient) -> Task:
     """Return a split task that is being worked on."""
     uuid = await gateway.new_task(options=SPLIT, name="whole")
     tasks = Collection(gateway.platform.store, TASKS, Task)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (task := (await tasks.load(task_key(uuid))).body).status is not Status.RUNNING:
             await asyncio.sleep(0.05)
     assert task.cluster_secret

@@ -52,7 +52,7 @@ async def world(home: Path, **settings: str | None) -> AsyncIterator[World]:
         async with (
             open_platform(PlatformSettings(**place), SUBSCRIPTIONS) as platform,  # type: ignore[arg-type]
             serving(create_app(chosen, platform), chosen) as url,
-            httpx.AsyncClient(base_url=url, timeout=10) as http,
+            httpx.AsyncClient(base_url=url, timeout=30) as http,
         ):
             yield World(GatewayClient(http, platform), server)
 

@@ -46,14 +46,15 @@ async def begun(client: httpx.AsyncClient) -> str:
     return f"/task/new/upload/{answer.json()['uuid']}"
 
 
+@pytest.mark.parametrize("size_mib", [100, pytest.param(800, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("path", "files"), [("/task/new", 1), ("/task/new", 4), ("UPLOAD", 1)])
-async def test_memory_does_not_grow_with_a_file(tmp_path: Path, path: str, files: int) -> None:
+async def test_memory_does_not_grow_with_a_file(tmp_path: Path, path: str, files: int, size_mib: int) -> None:
     async with GatewayServer(tmp_path / "home").running() as server:
         http = server.http
         path = await begun(http) if path == "UPLOAD" else path
         await http.post("/task/new", content=large_form(MIB), headers=FORM)  # whatever is loaded late
         before = server.process.memory_info().rss
-        sending = http.post(path, content=large_form(240 * MIB // files, files), headers=FORM)
+        sending = http.post(path, content=large_form(size_mib * MIB // files, files), headers=FORM)
         assert await peak_bytes(server.process, sending) - before < 60 * MIB
 
 

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import psutil
@@ -31,6 +32,7 @@ from shared.messaging.topology import dead_queue
 from shared.platform import Platform, open_platform
 from shared.settings import PlatformSettings
 from shared.state import Collection, CollectionSpec
+from tests.support.zygote import Zygote
 
 SHORT_LADDER = "200ms,500ms,1s,2s"
 ENDS_WITHIN_S = 100.0
@@ -47,6 +49,8 @@ class Column:
     command: str = "flightline"
     own: Mapping[str, str] = field(default_factory=dict)
     """More variables, such as the settings of one service."""
+    parent: Zygote | None = None
+    """If there is one, ``flightline`` is run in a fork of it, where it runs to its end."""
 
     @property
     def settings(self) -> PlatformSettings:
@@ -85,9 +89,24 @@ class Column:
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
+        if self.parent:
+            return self._forked(self.parent, arguments, environment)
         with self.running(*arguments, **environment) as process:
             out, said = process.communicate(timeout=ENDS_WITHIN_S)
         return subprocess.CompletedProcess(process.args, process.returncode, out, said)
+
+    def _forked(
+        self, parent: Zygote, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        with TemporaryDirectory(dir=self.home.parent) as folder:
+            out, said = Path(folder, "out"), Path(folder, "said")
+            command, environment = [self.command, *arguments], {**self.environment, **environment}
+            child = parent.start("flightline.entry:main", command, environment, out, said)
+            try:
+                code = child.wait(ENDS_WITHIN_S)
+            finally:
+                child.close()
+            return subprocess.CompletedProcess(command, code or 0, out.read_text(), said.read_text())
 
     def run_json(self, *arguments: str, **environment: str) -> Any:
         """Run the command with ``--json`` and return what it printed."""

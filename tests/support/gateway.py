@@ -90,6 +90,6 @@ async def running_gateway(home: Path, **settings: Any) -> AsyncIterator[GatewayC
     async with (
         opened_platform(home) as platform,
         serving(create_app(chosen, platform), chosen) as url,
-        httpx.AsyncClient(base_url=url, timeout=10) as http,
+        httpx.AsyncClient(base_url=url, timeout=30) as http,
     ):
         yield GatewayClient(http, platform)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 import socket
 import subprocess
 import time
@@ -13,17 +15,25 @@ READY_WITHIN_S = 30.0
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that nobody listens on, and that no outgoing connection takes before it is used."""
+    while True:
+        port = random.SystemRandom().randrange(
+            20_000, 32_000
+        )  # the system gives outgoing ones 32768 and more
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str], port: int, log: Path, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends, which begins when the server listens on ``port``."""
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         _wait_for(process, port, log)
         yield process

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -21,12 +20,14 @@ import psutil
 import pytest
 
 from tests.support.debian import ensure_installed
+from tests.support.processes import free_port
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 CTL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
 PACKAGE = "rabbitmq-server"
 STARTS = 3
 START_WITHIN_S = 90
+NO_BUSY_WAITING = "+sbwt none +sbwtdcpu none +sbwtdio none"
 
 _SHARED = pytest.StashKey["RabbitMQ"]()
 
@@ -109,6 +110,15 @@ class RabbitMQ:
         path.chmod(0o644)
         self.control("import_definitions", str(path))
 
+    def add_vhost(self, name: str) -> None:
+        """Make a virtual host that the guest may use."""
+        allowed = ", ".join(['<<".*">>'] * 3)
+        self.control(
+            "eval",
+            f'rabbit_vhost:add(<<"{name}">>, <<"tests">>), rabbit_auth_backend_internal:set_permissions('
+            f'<<"guest">>, <<"{name}">>, {allowed}, <<"tests">>).',
+        )  # two commands of rabbitmqctl would take twice as long
+
     def stop(self) -> None:
         """End the broker and the name server that it started, and remove their folder."""
         self._signal(signal.SIGKILL)
@@ -120,9 +130,9 @@ class RabbitMQ:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
         if number == signal.SIGKILL:
-            psutil.wait_procs(processes, timeout=10)
+            psutil.wait_procs(processes, timeout=30)
             if self.process is not None:
-                self.process.wait(timeout=10)
+                self.process.wait(timeout=30)
 
     def _processes(self) -> list[psutil.Process]:
         """Return the processes that carry our folder in their environment, epmd included."""
@@ -153,6 +163,7 @@ class RabbitMQ:
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": NO_BUSY_WAITING,
         }
 
 
@@ -166,8 +177,7 @@ def running_rabbitmq() -> Iterator[RabbitMQ]:
     ensure_installed(str(SERVER), PACKAGE)
     folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
     (folder / "enabled_plugins").write_text("[].")
-    port, distribution_port, name_server_port = _quiet_ports(3)
-    broker = RabbitMQ(folder, port, distribution_port, name_server_port)
+    broker = RabbitMQ(folder, free_port(), free_port(), free_port())
     (folder / "rabbitmq.conf").write_text(
         f"listeners.tcp.local = 127.0.0.1:{broker.port}\nlog.file.level = warning\n"
         "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n"
@@ -189,17 +199,6 @@ def session_rabbitmq(config: pytest.Config) -> RabbitMQ:
         config.stash[_SHARED] = stack.enter_context(running_rabbitmq())
         config.add_cleanup(stack.close)
     return config.stash[_SHARED]
-
-
-def _quiet_ports(count: int) -> list[int]:
-    """Return free ports that no outgoing connection takes meanwhile, not even while the broker is down."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as server, suppress(OSError):
-            server.bind(("127.0.0.1", port))
-            ports.append(port)
-    return ports
 
 
 def _as_rabbitmq() -> list[str]:

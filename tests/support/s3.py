@@ -19,6 +19,8 @@ from tests.support.processes import free_port, running
 ACCESS_KEY = "test-user"
 SECRET_KEY = SecretStr("test-password")
 REGION = "us-east-1"
+KEYS_PER_PAGE = 100
+"""A tenth of what S3 has, so that few keys are many pages."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class S3Server:
 
     def make_bucket(self, name: str) -> str:
         """Make a bucket of this name."""
-        with urlopen(Request(f"{self.endpoint_url}/{name}", method="PUT"), timeout=10):
+        with urlopen(Request(f"{self.endpoint_url}/{name}", method="PUT"), timeout=30):
             return name
 
 
@@ -52,5 +54,5 @@ def s3_server(folder: Path, port: int | None = None) -> Iterator[S3Server]:
     """Run a server; its log goes to ``folder``."""
     port = port or free_port()
     command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
-    with running(command, port, folder / "moto.log"):
+    with running(command, port, folder / "moto.log", MOTO_S3_DEFAULT_MAX_KEYS=str(KEYS_PER_PAGE)):
         yield S3Server(f"http://127.0.0.1:{port}")

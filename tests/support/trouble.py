@@ -40,7 +40,7 @@ async def publish_many(bus: Bus, events: list[Event[FlightFound]], publishers: i
     await asyncio.gather(*map(some, range(publishers)))
 
 
-async def dead_letters(bus: Bus, within_s: float = 10) -> list[str]:
+async def dead_letters(bus: Bus, within_s: float = 30) -> list[str]:
     """Wait for dead letters and return their ids."""
     ids: list[str] = []
 
@@ -56,7 +56,7 @@ async def told(bus: Bus, at_least: int) -> set[str]:
     ids: set[str] = set()
     async with (
         bus.transport.consume(work_queue(bus), prefetch=100) as deliveries,
-        asyncio.timeout(10),
+        asyncio.timeout(30),
     ):
         while len(ids) < at_least:
             ids.add((await anext(deliveries)).message.event_id)

@@ -32,7 +32,8 @@ def be(ask):
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: killed tests leave nothing running
     output = os.open(ask["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(output, 1)
-    os.dup2(output, 2)
+    errors = ask["errors"]
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644) if errors else output, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)
     os.environ.clear()
@@ -41,8 +42,8 @@ def be(ask):
     code = 1
     try:
         module, _, function = ask["main"].partition(":")
-        getattr(importlib.import_module(module), function)()
-        code = 0
+        returned = getattr(importlib.import_module(module), function)()
+        code = returned if isinstance(returned, int) else 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
         if isinstance(end.code, str):
@@ -127,9 +128,25 @@ class Zygote:
 
     process: subprocess.Popen[str]
 
-    def start(self, main: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Child:
-        """Start a process that calls ``module:function``, as a command of that name would."""
-        ask = {"main": main, "command": [*command], "environment": {**environment}, "log": str(log)}
+    def start(
+        self,
+        main: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        errors: Path | None = None,
+    ) -> Child:
+        """Start a process that calls ``module:function``, as a command of that name would.
+
+        Its standard error goes to ``errors``, or to the log as well.
+        """
+        ask = {
+            "main": main,
+            "command": [*command],
+            "environment": {**environment},
+            "log": str(log),
+            "errors": str(errors) if errors else None,
+        }
         self._in.write(json.dumps(ask) + "\n")
         self._in.flush()
         pid = int(self._out.readline())

@@ -14,7 +14,7 @@ from odm_gateway.ports import Completed, Failed, Line
 from shared.errors import TransientError
 from shared.platform import Platform
 from tests.support.kubernetes.cluster import SimulatedCluster, simulated_cluster
-from tests.support.kubernetes.engine import PATIENCE, Heard, argo_engine, followed, job
+from tests.support.kubernetes.engine import PACE, PATIENCE, Heard, argo_engine, followed, job
 from tests.support.kubernetes.scenarios import HAPPY, Scenario
 from tests.support.trouble import eventually
 
@@ -199,7 +199,10 @@ async def test_a_job_that_a_clusters_quota_refuses_goes_to_another_one(
 ) -> None:
     full, other = others
     full.api.faults.quota = {kind: 0}
-    async with argo_engine(tmp_path, platform.objects, PATIENT, full__9=full, other=other) as engine:
+    pace = replace(PACE, full=timedelta(minutes=1))
+    async with argo_engine(
+        tmp_path, platform.objects, PATIENT, pace=pace, full__9=full, other=other
+    ) as engine:
         assert isinstance((await followed(engine, job())).last, Completed)
         assert (full.workflows(), full.claims()) == ({}, [])
         await begin(engine, 2)  # and the next one is not even tried there

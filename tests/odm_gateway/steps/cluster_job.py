@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from shared.events import Option
 from shared.objects.port import ObjectStore
 from tests.odm_gateway.runner.workspaces import Running, until
 from tests.support.gateway import JPEG
+from tests.support.zygote import Child, Zygote
 
 NAME = "odm-pipeline-t"
 PRODUCTS = "products/t"
@@ -26,9 +27,33 @@ PREFIX = "staging/flight"
 
 
 @dataclass(frozen=True)
+class Steps:
+    """Starts steps, each a process of its own that writes a log of its own."""
+
+    parent: Zygote
+    logs: Path
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextmanager
+    def started(self, environment: Mapping[str, str], *arguments: str) -> Iterator[Child]:
+        """Have a step that does not outlive the block."""
+        child = self.parent.start(
+            "odm_gateway.steps.__main__:main",
+            ["steps", *arguments],
+            {**os.environ, **environment},
+            self.logs / str(next(self.numbers)),
+        )
+        try:
+            yield child
+        finally:
+            child.close()
+
+
+@dataclass(frozen=True)
 class ClusterJob:
     """One job."""
 
+    steps: Steps
     objects: ObjectStore
     odm: Running
     environment: Mapping[str, str]
@@ -44,38 +69,31 @@ class ClusterJob:
         )
         await self.objects.put(job_file_key(NAME), job.model_dump_json().encode())
 
-    def start(self, step: str, *more: str) -> subprocess.Popen[str]:
-        """Start a step."""
-        command = [
-            sys.executable, "-m", "odm_gateway.steps", step, "--manifest",
-            self.objects.uri(job_file_key(NAME)), "--workspace", str(self.odm.folder), *more,
-        ]  # fmt: skip
-        return subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env={**os.environ, **self.environment}
+    def started(self, step: str, *more: str) -> AbstractContextManager[Child]:
+        """Have a step that does not outlive the block."""
+        manifest = self.objects.uri(job_file_key(NAME))
+        return self.steps.started(
+            self.environment, step, "--manifest", manifest, "--workspace", str(self.odm.folder), *more
         )
 
-    def run(self, step: str, *more: str) -> tuple[int, str]:
+    def run(self, step: str, *more: str) -> tuple[int | None, str]:
         """Run a step to its end; return the exit code and what it said."""
-        with self.start(step, *more) as process:
-            _, said = process.communicate(timeout=90)
-            return process.returncode, said
+        with self.started(step, *more) as child:
+            return child.wait(90), child.told()
 
     def kill_at(self, step: str, moment: Callable[[], Any]) -> None:
         """Kill a step at some moment, or let it end before."""
-        with self.start(step) as process:
-            until(lambda: moment() or process.poll() is not None)
-            process.kill()
-            process.communicate(timeout=60)
+        with self.started(step) as child:
+            until(lambda: moment() or child.is_over())
 
     @contextmanager
-    def shipping(self, every_s: float = 0.1, linger_s: float = 13) -> Iterator[subprocess.Popen[str]]:
+    def shipping(self, every_s: float = 0.1, linger_s: float = 13) -> Iterator[Child]:
         """Have a sidecar, stopped at the end as Argo stops it."""
-        with self.start("ship", "--every", str(every_s), "--linger", str(linger_s)) as process:
+        with self.started("ship", "--every", str(every_s), "--linger", str(linger_s)) as child:
             try:
-                yield process
+                yield child
             finally:
-                process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=60)
+                child.end()
 
     def pod(self, behaviour: str) -> int:
         """Run ODM with its init container and its sidecar; return its container's exit code."""
@@ -105,10 +123,10 @@ class ClusterJob:
 
 
 def cluster_job(
-    objects: ObjectStore, url: str, folder: Path, environment: Mapping[str, str] | None = None
+    steps: Steps, objects: ObjectStore, url: str, folder: Path, environment: Mapping[str, str] | None = None
 ) -> ClusterJob:
     """Return a job on an empty workspace below ``folder``."""
     workspace = folder.resolve() / "workspace"
     workspace.mkdir(parents=True)
     named = {"FLIGHTLINE_OBJECTS": url, **(environment or {})}
-    return ClusterJob(objects, Running(workspace, pack(folder / "runner")), named)
+    return ClusterJob(steps, objects, Running(workspace, pack(folder / "runner")), named)

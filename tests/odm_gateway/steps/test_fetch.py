@@ -7,7 +7,7 @@ import pytest
 from odm_gateway.domain.job_manifest import JobManifest, job_file_key
 from odm_gateway.steps.doing import REFUSED, TRY_AGAIN
 from shared.objects.open import open_objects
-from tests.odm_gateway.steps.cluster_job import NAME, PREFIX, ClusterJob, cluster_job
+from tests.odm_gateway.steps.cluster_job import NAME, PREFIX, ClusterJob, Steps, cluster_job
 
 
 async def test_the_workspace_gets_images_what_lies_beside_them_and_the_job(job: ClusterJob) -> None:
@@ -53,10 +53,12 @@ async def test_images_that_are_gone_are_refused(job: ClusterJob) -> None:
     assert (code, "no images" in said) == (REFUSED, True)
 
 
-async def test_a_volume_that_is_too_small_is_told_before_it_is_full(full_disk: Path, tmp_path: Path) -> None:
+async def test_a_volume_that_is_too_small_is_told_before_it_is_full(
+    steps: Steps, full_disk: Path, tmp_path: Path
+) -> None:
     url = (tmp_path / "objects").as_uri()
     async with open_objects(url) as objects:
-        job = cluster_job(objects, url, full_disk)
+        job = cluster_job(steps, objects, url, full_disk)
         await job.submit()
         code, said = job.run("fetch")
     assert (code, "needs a larger volume" in said) == (REFUSED, True)
@@ -69,7 +71,7 @@ async def test_an_object_store_that_is_away_is_worth_another_try(job: ClusterJob
         "FLIGHTLINE_OBJECTS": "s3://bucket", "FLIGHTLINE_S3_ENDPOINT": "http://127.0.0.1:9",
         "FLIGHTLINE_S3_ACCESS_KEY": "a", "FLIGHTLINE_S3_SECRET_KEY": "hidden-b",
     }  # fmt: skip
-    away = ClusterJob(job.objects, job.odm, environment)
+    away = ClusterJob(job.steps, job.objects, job.odm, environment)
     code, said = away.run("fetch", "--manifest", job_file_key(NAME))
     assert code == TRY_AGAIN
     assert "hidden-b" not in said

@@ -36,7 +36,7 @@ async def test_a_half_written_line_waits_for_its_end(job: ClusterJob) -> None:
         assert await job.console() == ["first"]
         write(job, "ond\n")
         (job.odm.folder / "status.json").write_text('{"finished": true, "exit_code": 0}')
-        assert ship.wait(timeout=30) == 0
+        assert ship.wait(30) == 0
     assert await job.console() == ["first", "second"]
 
 
@@ -53,14 +53,13 @@ async def test_progress_is_told_without_lines_and_only_if_it_is_news(job: Cluste
 
 async def test_on_a_sigterm_the_runners_last_words_are_waited_for(job: ClusterJob) -> None:
     await job.submit()
-    with job.start("ship", "--every", "60") as ship:
+    with job.started("ship", "--every", "60") as ship:
         await asyncio.sleep(1.5)
-        ship.send_signal(signal.SIGTERM)
+        ship.signal(signal.SIGTERM)
         await asyncio.sleep(0.5)
         write(job, "last words\n")
         (job.odm.folder / "status.json").write_text('{"finished": false, "exit_code": 143}')
-        ship.communicate(timeout=60)
-        assert ship.returncode == 0
+        assert ship.wait() == 0
     assert await job.console() == ["last words"]
 
 
@@ -79,10 +78,9 @@ async def test_a_console_cannot_fail_a_job(job: ClusterJob, s3: S3Server) -> Non
         "FLIGHTLINE_OBJECTS": "s3://no-such-bucket", "FLIGHTLINE_S3_ENDPOINT": s3.endpoint_url,
         "FLIGHTLINE_S3_ACCESS_KEY": "a", "FLIGHTLINE_S3_SECRET_KEY": "b",
     }  # fmt: skip
-    away = ClusterJob(job.objects, job.odm, environment)
-    with away.start("ship", "--every", "0.1", "--manifest", "jobs/x/job.json") as ship:
+    away = ClusterJob(job.steps, job.objects, job.odm, environment)
+    with away.started("ship", "--every", "0.1", "--manifest", "jobs/x/job.json") as ship:
         await asyncio.sleep(2)
-        assert ship.poll() is None
-        ship.send_signal(signal.SIGTERM)
-        ship.communicate(timeout=60)
-        assert ship.returncode == 0
+        assert not ship.is_over()
+        ship.signal(signal.SIGTERM)
+        assert ship.wait() == 0

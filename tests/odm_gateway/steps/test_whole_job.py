@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from odm_gateway.runner.workspace import Workspace
-from tests.odm_gateway.steps.cluster_job import PRODUCTS, ClusterJob, cluster_job
+from tests.odm_gateway.steps.cluster_job import PRODUCTS, ClusterJob, Steps, cluster_job
 from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
 from tests.support.scripted_odm import STAGES
 
@@ -44,14 +44,14 @@ async def test_a_job_goes_from_the_object_store_to_the_object_store(job: Cluster
     assert (stored.content_type, bool(stored.sha256)) == ("image/tiff", True)
 
 
-async def test_a_job_can_be_done_on_s3(s3: S3Server, tmp_path: Path) -> None:
+async def test_a_job_can_be_done_on_s3(steps: Steps, s3: S3Server, tmp_path: Path) -> None:
     bucket = s3.new_bucket()
     environment = {
         "FLIGHTLINE_S3_ENDPOINT": s3.endpoint_url, "FLIGHTLINE_S3_REGION": REGION,
         "FLIGHTLINE_S3_ACCESS_KEY": ACCESS_KEY, "FLIGHTLINE_S3_SECRET_KEY": SECRET_KEY.get_secret_value(),
     }  # fmt: skip
     async with s3.open(bucket, "flightline") as objects:
-        job = cluster_job(objects, f"s3://{bucket}/flightline", tmp_path, environment)
+        job = cluster_job(steps, objects, f"s3://{bucket}/flightline", tmp_path, environment)
         await job.submit()
         assert job.run("fetch")[0] == 0
         assert job.pod("finish") == 0
@@ -102,10 +102,8 @@ async def test_steps_killed_at_any_moment_are_made_good_by_the_next_ones(job: Cl
     job.kill_at("fetch", lambda: count(images) >= some_images)
     assert job.run("fetch")[0] == 0
     for stages in sorted(chance.randrange(14) for _ in range(3)):
-        with job.start("ship", "--every", "0.05") as ship:
+        with job.started("ship", "--every", "0.05"):
             job.odm.kill_at("slow", partial(has_worked, job, stages))
-            ship.kill()
-            ship.communicate()
     assert job.pod("slow") == 0
     job.kill_at("publish", lambda: count(products) >= some_products)
     assert job.run("publish")[0] == 0
@@ -118,7 +116,7 @@ async def test_a_lost_workspace_begins_again_and_its_console_goes_on(job: Cluste
     job.run("fetch")
     assert job.pod("exit:1") == 1
     before = await job.console()
-    again = cluster_job(job.objects, job.environment["FLIGHTLINE_OBJECTS"], tmp_path / "again")
+    again = cluster_job(job.steps, job.objects, job.environment["FLIGHTLINE_OBJECTS"], tmp_path / "again")
     again.run("fetch")
     assert again.pod("finish") == 0
     assert await job.console() == before + again.odm.lines()

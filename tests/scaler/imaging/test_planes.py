@@ -31,11 +31,11 @@ def by_channels(source: bytes, size: tuple[int, int], kernel: Interpolation, sub
 
 @pytest.mark.parametrize("kernel", list(Interpolation))
 @pytest.mark.parametrize("subsampling", ["444", "422", "420", "440"])
-@pytest.mark.parametrize(("factor", "size"), [(1, (640, 480)), (1.5, (960, 720)), (2, (1280, 960))])
+@pytest.mark.parametrize(("factor", "size"), [(1, (480, 360)), (1.5, (720, 540)), (2, (960, 720))])
 def test_pixels_are_those_of_three_channels(
     factor: float, size: tuple[int, int], subsampling: str, kernel: Interpolation
 ) -> None:
-    source = jpeg(photo(640, 480), 95, subsampling)
+    source = jpeg(photo(480, 360), 95, subsampling)
 
     found = decoded(scaled(source, Asks(factor, kernel)).content)
 
@@ -43,11 +43,11 @@ def test_pixels_are_those_of_three_channels(
 
 
 def test_another_subsampling_goes_the_same_way() -> None:
-    source = jpeg(photo(640, 480), 95, "444")
+    source = jpeg(photo(480, 360), 95, "444")
 
     found = decoded(scaled(source, Asks(subsampling="420")).content)
 
-    wanted = decoded(by_channels(source, (1280, 960), Interpolation.LINEAR, "420"))
+    wanted = decoded(by_channels(source, (960, 720), Interpolation.LINEAR, "420"))
     assert np.abs(found - wanted).mean() <= ROUNDING
 
 

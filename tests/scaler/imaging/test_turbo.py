@@ -38,7 +38,7 @@ def serves(content: bytes, asks: Asks) -> bool:
 @pytest.mark.parametrize("subsampling", ["444", "422", "420", "440"])
 @pytest.mark.parametrize("factor", [1.5, 2])
 def test_pixels_are_the_same_but_for_rounding(factor: float, subsampling: str, kernel: Interpolation) -> None:
-    source = jpeg(photo(640, 480), 95, subsampling)
+    source = jpeg(photo(320, 240), 95, subsampling)
     asks = Asks(factor, kernel)
 
     found, wanted = (decoded(scaled(source, asks, turbo=way).content) for way in (True, False))

@@ -202,7 +202,7 @@ async def test_progress_is_told_while_images_are_scaled(platform: Platform) -> N
     async with scaler_api(platform) as (scaler, _):
         await scaler.tell(await stage(platform, large(6)))
         await scaler.scaled()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (told and told[-1].is_last):
             await asyncio.sleep(0.02)
     listener.cancel()

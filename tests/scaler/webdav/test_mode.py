@@ -35,7 +35,7 @@ async def test_where_nothing_is_configured_it_is_off_and_ends_at_once(home: Path
     from_nowhere = scaler_settings(raw_names_prefixes=None, raw_remote_dir=None, unsorted_remote_dir=None)
 
     async with opened(PlatformSettings(home=home), from_nowhere) as one:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await one.mode.run()
         assert (one.mode.plan, one.mode.trouble) == (None, None)
 
@@ -48,7 +48,7 @@ async def test_it_can_be_switched_off_whatever_the_constants_say(
     settings = PlatformSettings(home=home, constants=f"file:{constants}")
 
     async with opened(settings, scaler_settings(webdav=False)) as one:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await one.mode.run()
         assert (one.mode.plan, one.mode.trouble) == (None, None)
 

@@ -272,5 +272,5 @@ async def test_it_ends_while_the_server_is_away(home: Path, wsgidav: RunningDav,
 
     async with scaling(wsgidav, home, place=wsgidav.at(proxy.url)) as running:
         await running.until(lambda: bool(running.mode.session and running.mode.session.look.trouble))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await running.mode.stop()

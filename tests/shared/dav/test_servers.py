@@ -218,25 +218,23 @@ async def test_the_time_of_change_is_told(dav: Dav) -> None:
         assert stored.modified_at == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    "path", ["../x", "a/../../x", "/x", "a//x", "a/./x", "a\\x", "a\nx", "a\0x", "\udcff"]
-)
-async def test_paths_that_lead_elsewhere_are_not_sent(dav: Dav, path: str) -> None:
+async def test_paths_that_lead_elsewhere_are_not_sent(dav: Dav) -> None:
     stored = await written(dav, "a.jpg")
 
-    asked = (
-        dav.look(path),
-        dav.folder(path),
-        read(dav, path),
-        written(dav, path),
-        dav.delete(path, etag=stored.etag),
-        dav.move("a.jpg", path, etag=stored.etag),
-        dav.move(path, "b.jpg", etag=stored.etag),
-        dav.make_folders(path),
-    )
-    for one in asked:
-        with pytest.raises(InvalidInputError):
-            await one
+    for path in ("../x", "a/../../x", "/x", "a//x", "a/./x", "a\\x", "a\nx", "a\0x", "\udcff"):
+        asked = (
+            dav.look(path),
+            dav.folder(path),
+            read(dav, path),
+            written(dav, path),
+            dav.delete(path, etag=stored.etag),
+            dav.move("a.jpg", path, etag=stored.etag),
+            dav.move(path, "b.jpg", etag=stored.etag),
+            dav.make_folders(path),
+        )
+        for one in asked:
+            with pytest.raises(InvalidInputError):
+                await one
 
 
 async def test_leftovers_of_a_killed_writer_are_told_apart_and_tidied_when_old(

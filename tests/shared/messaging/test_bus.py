@@ -84,7 +84,7 @@ async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
 
 async def test_progress_is_thinned_out_and_its_last_word_told(bus: Bus) -> None:
     heard: list[int] = []
-    async with bus.transport.hear() as messages, asyncio.timeout(5):
+    async with bus.transport.hear() as messages, asyncio.timeout(30):
         for done in range(101):
             await bus.progress(progress(done))
         while not heard or heard[-1] != 100:
@@ -94,7 +94,7 @@ async def test_progress_is_thinned_out_and_its_last_word_told(bus: Bus) -> None:
 
 
 async def test_progress_that_was_held_back_is_told_when_nothing_newer_comes(bus: Bus) -> None:
-    async with bus.transport.hear() as messages, asyncio.timeout(5):
+    async with bus.transport.hear() as messages, asyncio.timeout(30):
         for done in (1, 2, 3):
             await bus.progress(progress(done))
         told = [Progress.model_validate_json(await anext(messages)).done for _ in range(2)]
@@ -103,7 +103,7 @@ async def test_progress_that_was_held_back_is_told_when_nothing_newer_comes(bus:
 
 
 async def test_stages_are_thinned_out_apart(bus: Bus) -> None:
-    async with bus.transport.hear() as messages, asyncio.timeout(5):
+    async with bus.transport.hear() as messages, asyncio.timeout(30):
         await bus.progress(progress(1, stage="stage"))
         await bus.progress(progress(1, stage="scale"))
         told = {Progress.model_validate_json(await anext(messages)).stage for _ in range(2)}

@@ -44,7 +44,7 @@ async def dead(bus: Bus) -> list[DeadLetter]:
     return [letter async for letter in bus.transport.dead_letters(QUEUE)]
 
 
-async def settled(bus: Bus, handler: FlightHandler, within_s: float = 10) -> None:
+async def settled(bus: Bus, handler: FlightHandler, within_s: float = 30) -> None:
     """Consume until nothing is left, neither waiting, nor in hand, nor on the ladder."""
     consumer = bus.consumer()
     consumer.on(FlightFound, handler)
@@ -52,7 +52,7 @@ async def settled(bus: Bus, handler: FlightHandler, within_s: float = 10) -> Non
         await emptied(bus, within_s)
 
 
-async def emptied(bus: Bus, within_s: float = 10) -> None:
+async def emptied(bus: Bus, within_s: float = 30) -> None:
     async with asyncio.timeout(within_s):
         while await left(bus):
             await asyncio.sleep(0.02)

@@ -25,7 +25,7 @@ class Setup:
 
     async def bury(self, queue: str, error: str, body: bytes = b"{}") -> None:
         await self.transport.publish(Message(body, queue.split(".")[1], f"event of {error}"))
-        async with self.transport.consume(queue, prefetch=1) as deliveries, asyncio.timeout(5):
+        async with self.transport.consume(queue, prefetch=1) as deliveries, asyncio.timeout(30):
             await (await anext(deliveries)).bury(Death("bug", error))
 
     async def errors(self, selection: Selection = Selection()) -> list[str]:  # noqa: B008 - frozen

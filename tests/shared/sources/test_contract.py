@@ -171,14 +171,14 @@ async def test_a_neighbour_whose_name_begins_alike_is_another(place: Place) -> N
         assert flight_id(source, "Flight1") != flight_id(source, "Flight10")
 
 
-@pytest.mark.parametrize("path", ["..", "a/../..", "/etc", "a//b", "a/\0"])
-async def test_a_path_out_of_the_source_is_refused(place: Place, path: str) -> None:
+async def test_a_path_out_of_the_source_is_refused(place: Place) -> None:
     await place.put("a/b.jpg", b"one")
     async with source_at(place) as source:
-        with pytest.raises((InvalidInputError, NotFoundError)):
-            await source.folder(path)
-        with pytest.raises((InvalidInputError, SourceChangedError)):
-            await content(source, Entry(f"{path}/x", 1, "t"))
+        for path in ("..", "a/../..", "/etc", "a//b", "a/\0"):
+            with pytest.raises((InvalidInputError, NotFoundError)):
+                await source.folder(path)
+            with pytest.raises((InvalidInputError, SourceChangedError)):
+                await content(source, Entry(f"{path}/x", 1, "t"))
 
 
 async def test_a_source_is_found_again_by_its_uri(place: Place) -> None:

@@ -45,7 +45,15 @@ async def test_a_prefix_lists_files_and_folders_apart(client: Any, bucket: str) 
     assert [entry.path for entry in (await source.folder("images")).files] == ["images/b.jpg"]
 
 
-async def test_more_than_a_page_of_keys_is_listed(client: Any, bucket: str) -> None:
+async def test_more_than_a_page_of_keys_is_listed() -> None:
+    async with full_of_keys(2005) as source:
+        listed = (await source.folder()).files
+
+    assert [entry.path for entry in listed] == [f"{number:07}.jpg" for number in range(2005)]
+
+
+@pytest.mark.long
+async def test_a_server_tells_more_than_a_page_of_keys(client: Any, bucket: str) -> None:
     await put(client, bucket, *(f"f/{number:04}.jpg" for number in range(1005)), body=b"")
     listed = (await S3Source(client, bucket, "f").folder()).files
 

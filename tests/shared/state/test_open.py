@@ -46,7 +46,7 @@ async def test_a_server_that_is_away_is_told_within_seconds() -> None:
     with pytest.raises(TransientError, match="out of reach"):
         async with open_store(f"mongodb://127.0.0.1:{free_port()}/x"):
             pass
-    assert time.monotonic() - began < 7
+    assert time.monotonic() - began < 20  # pymongo itself would wait for 30
 
 
 async def test_without_a_name_the_database_is_flightline(mongo_url: str) -> None:

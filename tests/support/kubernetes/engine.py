@@ -92,11 +92,12 @@ async def argo_engine(
     objects: ObjectStore,
     patience: Patience = PATIENCE,
     *,
+    pace: Pace = PACE,
     window: int | None = None,
     **clusters: SimulatedCluster,
 ) -> AsyncIterator[ArgoEngine]:
     """Run an engine on clusters."""
-    async with watched_clusters(folder, PACE, window=window, **clusters) as opened:
+    async with watched_clusters(folder, pace, window=window, **clusters) as opened:
         yield ArgoEngine(objects, opened, RECIPE, LIMITS, patience)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import SecretStr
@@ -15,6 +16,7 @@ from shared.errors import PermanentError
 try:
     from aiobotocore.config import AioConfig
     from aiobotocore.session import get_session
+    from botocore.loaders import Loader, create_loader
 
     from shared.objects.s3_body import sign_hashed_bodies
     from shared.objects.s3_send import Sender, ShortWay
@@ -62,9 +64,16 @@ async def s3_sender(server: Server) -> AsyncIterator[Sender]:
 def _session(server: Server) -> Any:
     """Return what makes clients; it knows the keys as well, for those who sign beside them."""
     session = get_session()
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     if server.access_key and server.secret_key:
         session.set_credentials(server.access_key, server.secret_key.get_secret_value())
     return session
+
+
+@cache
+def _loader(data_path: str | None) -> Loader:
+    """Read what S3 looks like once: it takes most of the time, and the memory, of opening a client."""
+    return create_loader(data_path)
 
 
 def _client(session: Any, server: Server) -> Any:

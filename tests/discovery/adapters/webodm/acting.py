@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import AsyncIterator
+from functools import cache
 
 from discovery.adapters.webodm import WebODM
 from discovery.adapters.webodm_records import Project, Task
@@ -37,6 +38,7 @@ async def upload(webodm: WebODM, task: Task, name: str = "A.JPG", content: bytes
     )
 
 
+@cache  # a moment later it would have another time within
 def assets_zip() -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
