@@ -15,7 +15,7 @@ import httpx
 
 from tests.support.columns import Column
 
-PORTS = {f"{name}_PORT": "0" for name in ("DISCOVERY", "INGEST", "SCALER", "MOVER", "ODM_GATEWAY")}
+PORTS = {f"{name}_PORT": "0" for name in ("DISCOVERY", "INGEST", "SCALER", "MOVER", "DATALAB", "ODM_GATEWAY")}
 QUIET = {"FLIGHTLINE_LOG_LEVEL": "error"}
 """Nobody reads the log, and a full pipe would stop its writer."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+import datalab.main
 import discovery.main
 import ingest.main
 import mover.main
@@ -20,4 +21,5 @@ CREATE_APP: Mapping[str, Callable[[Any, Platform], FastAPI]] = {
     "odm-gateway": odm_gateway.main.create_app,
     "ingest": ingest.main.create_app,
     "discovery": discovery.main.create_app,
+    "datalab": datalab.main.create_app,
 }

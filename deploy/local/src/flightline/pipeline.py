@@ -16,7 +16,7 @@ import odm_gateway.config
 import odm_gateway.resources
 from flightline.session import PATIENCE
 from shared.errors import InvalidInputError
-from shared.events import ImageScaled, ImagesStaged
+from shared.events import ImageScaled, ImagesStaged, TaskCompleted
 from shared.messaging.port import Subscription
 from shared.platform import Platform, open_platform
 from shared.service.running import Resources, State, running
@@ -46,6 +46,13 @@ def _mover() -> Part:
     return Part(mover.config.Settings, mover.resources.resources, mover.resources.SUBSCRIPTIONS)
 
 
+def _datalab() -> Part:
+    import datalab.config  # noqa: PLC0415 - as above
+    import datalab.resources  # noqa: PLC0415
+
+    return Part(datalab.config.Settings, datalab.resources.resources, datalab.resources.SUBSCRIPTIONS)
+
+
 PARTS: Mapping[str, Part] = {
     "odm-gateway": Part(
         odm_gateway.config.Settings, odm_gateway.resources.resources, odm_gateway.resources.SUBSCRIPTIONS
@@ -60,6 +67,9 @@ PARTS: Mapping[str, Part] = {
 SCALING: Mapping[str, Callable[[], Part]] = {"mover": _mover, "scaler": _scaler}
 """What only flights need whose images are to be scaled, and folders on WebDAV servers."""
 
+SESSIONS: Mapping[str, Callable[[], Part]] = {"datalab": _datalab}
+"""What no flight needs."""
+
 ONLY_WHAT_IS_NAMED: Mapping[str, Mapping[str, Any]] = {
     "discovery": {"roots": (), "tapis_scan_every": timedelta()},
     "scaler": {"webdav": False},
@@ -70,6 +80,7 @@ ONLY_WHAT_IS_NAMED: Mapping[str, Mapping[str, Any]] = {
 SUBSCRIPTIONS = (
     Subscription("mover", ImageScaled.type),
     Subscription("scaler", ImagesStaged.type),
+    Subscription("datalab", TaskCompleted.type),
     *(subscription for part in PARTS.values() for subscription in part.subscriptions),
 )
 """Those of all services, whether they run or not: what concerns them waits for them."""
@@ -109,12 +120,13 @@ def parts(only: Sequence[str] = ()) -> dict[str, Part]:
     Raises:
         InvalidInputError: There is no such service.
     """
-    names = (*SCALING, *PARTS)
+    beside = {**SCALING, **SESSIONS}
+    names = (*beside, *PARTS)
     for name in only:
         if name not in names:
             raise InvalidInputError(
                 f"there is no service {name}: {', '.join(names)}", field="only", value=name
             )
     return {
-        name: PARTS[name] if name in PARTS else SCALING[name]() for name in names if not only or name in only
+        name: PARTS[name] if name in PARTS else beside[name]() for name in names if not only or name in only
     }

@@ -24,7 +24,7 @@ def up(
     """Run the services until Ctrl-C.
 
     Without other settings they listen on 127.0.0.1: discovery on 8001, ingest on 8002, scaler on 8003,
-    mover on 8004, odm-gateway on 31100.
+    mover on 8004, datalab on 8006, odm-gateway on 31100.
     """
     with session("up") as settings:
         from shared.service.serving import new_event_loop  # noqa: PLC0415 - so that --help is quick
@@ -44,7 +44,9 @@ async def _up(settings: PlatformSettings, only: list[str]) -> None:
     settings = _asking_ours(settings, chosen)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_signals())
-        platform = await stack.enter_async_context(open_platform(settings, SUBSCRIPTIONS))
+        own_queues = (queue for part in chosen.values() for queue in part.subscriptions)
+        queues = dict.fromkeys((*SUBSCRIPTIONS, *own_queues))
+        platform = await stack.enter_async_context(open_platform(settings, queues))
         for name, part in chosen.items():
             own = load(part.settings)
             url = await stack.enter_async_context(serving(CREATE_APP[name](own, platform), own))

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from datalab.config import Settings as DatalabSettings
 from discovery.config import Settings as DiscoverySettings
 from flightline.docs.schema_text import cell, limit_words, type_words
 from ingest.config import Settings as IngestSettings
@@ -26,6 +27,7 @@ SETTINGS: tuple[tuple[str, type[BaseSettings]], ...] = (
     ("ingest", IngestSettings),
     ("scaler", ScalerSettings),
     ("mover", MoverSettings),
+    ("datalab", DatalabSettings),
     ("odm-gateway", OdmGatewaySettings),
 )
 

@@ -1,0 +1,89 @@
+"""``datalab users``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from datalab.administering.opening import opened_records
+from datalab.administering.telling import ask_password, day, tell, tell_rows
+from shared.errors import ConflictError
+
+
+def add_commands(commands: Any) -> None:
+    """Add what can be done with users."""
+    users = commands.add_parser("users", help="list, add, change and remove users")
+    kinds = users.add_subparsers(required=True, metavar="WHAT")
+    kinds.add_parser("list", help="tell who there is").set_defaults(run=_list)
+    add = kinds.add_parser("add", help="make a user; the password is asked for, or read from standard input")
+    add.add_argument("name")
+    add.add_argument("--admin", action="store_true", help="may read what belongs to others")
+    add.add_argument("--no-password", action="store_true", help="can have tokens only")
+    add.set_defaults(run=_add)
+    password = kinds.add_parser("password", help="give a user another password")
+    password.add_argument("name")
+    password.set_defaults(run=_password)
+    admin = kinds.add_parser("admin", help="let a user read what belongs to others")
+    admin.add_argument("name")
+    admin.add_argument("--off", action="store_true", help="no longer")
+    admin.set_defaults(run=_admin)
+    remove = kinds.add_parser("remove", help="delete a user and their tokens")
+    remove.add_argument("name")
+    remove.add_argument("--with-data", action="store_true", help="and their sessions and uploads")
+    remove.set_defaults(run=_remove)
+
+
+async def _list(_: argparse.Namespace) -> None:
+    async with opened_records() as records:
+        found = [document.body async for document in records.accounts.users.each({})]
+    tell_rows(
+        ("NAME", "ADMIN", "FROM", "PASSWORD", "CREATED"),
+        (
+            (
+                user.name,
+                "yes" if user.is_admin else "no",
+                "portal" if user.from_portal else "here",
+                "yes" if user.password_hash else "no",
+                day(user.created_us),
+            )
+            for user in found
+        ),
+    )
+
+
+async def _add(given: argparse.Namespace) -> None:
+    password = None if given.no_password else ask_password()
+    async with opened_records() as records:
+        await records.accounts.add_user(given.name, password, is_admin=given.admin)
+    tell(f"{given.name} was added.")
+
+
+async def _password(given: argparse.Namespace) -> None:
+    async with opened_records() as records:
+        await records.accounts.user(given.name)
+        await records.accounts.set_password(given.name, ask_password())
+    tell(f"{given.name} has another password.")
+
+
+async def _admin(given: argparse.Namespace) -> None:
+    async with opened_records() as records:
+        await records.accounts.set_admin(given.name, is_admin=not given.off)
+    tell(f"{given.name} is {'no admin any more' if given.off else 'an admin'}.")
+
+
+async def _remove(given: argparse.Namespace) -> None:
+    async with opened_records() as records:
+        await records.accounts.user(given.name)
+        theirs = {"owner": given.name, "removing": False}
+        count = await records.sessions.count(theirs)
+        count_uploads = await records.uploads.count({"owner": given.name})
+        if (count or count_uploads) and not given.with_data:
+            raise ConflictError(
+                f"{given.name} has {count} sessions and {count_uploads} uploads:"
+                " say --with-data to delete them"
+            )
+        async for document in records.sessions.each(theirs):
+            await records.remove_session(document.id)
+        await records.remove_uploads(given.name)
+        await records.accounts.remove_user(given.name)
+    tell(f"{given.name} was removed.")

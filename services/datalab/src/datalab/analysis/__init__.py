@@ -1,0 +1,1 @@
+"""Questions about one file that are answered while the caller waits."""

@@ -1,0 +1,1 @@
+"""Several frames brought onto one grid, and made one image."""

@@ -1,0 +1,1 @@
+"""What datalab decides, without input or output."""

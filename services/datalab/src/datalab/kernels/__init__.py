@@ -1,0 +1,1 @@
+"""Computations on arrays of pixels: no files, no names, one thread."""

@@ -1,0 +1,78 @@
+"""Mosaic: images beside each other on the sky, as one."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from datalab.operations.operation import FileRef, Inputs, Results, Work
+
+
+class MosaicInputs(Inputs):
+    """What is laid beside each other, and how it is blended."""
+
+    input_files: tuple[FileRef, ...] = Field(
+        min_length=2,
+        max_length=999,
+        json_schema_extra={
+            "type": "fits",
+            "name": "Input Files",
+            "description": "The images to put together; each needs a WCS",
+            "single_filter": True,
+        },
+    )
+    blending: Literal["feather", "average"] = Field(
+        default="feather",
+        json_schema_extra={
+            "type": "select",
+            "name": "Blending",
+            "description": "Where images overlap: feather fades each out towards its edges, average does not",
+        },
+    )
+    background: Literal["match", "keep"] = Field(
+        default="match",
+        json_schema_extra={
+            "type": "select",
+            "name": "Background",
+            "description": "Match shifts the levels of images such that they agree where they overlap",
+        },
+    )
+    interpolation: Literal["linear", "lanczos"] = Field(
+        default="linear",
+        json_schema_extra={
+            "type": "select",
+            "name": "Interpolation",
+            "description": "Linear is fast, lanczos keeps stars sharper",
+        },
+    )
+    pixel_scale: Annotated[float, Field(ge=0.001, le=3600, allow_inf_nan=False)] | None = Field(
+        default=None,
+        json_schema_extra={
+            "type": "float",
+            "name": "Pixel Scale",
+            "description": "Of the mosaic, in arcseconds; that of the sharpest image when not given",
+            "minimum": 0.001,
+            "maximum": 3600,
+        },
+    )
+
+
+class Mosaic:
+    """Puts images together on the sky."""
+
+    name: ClassVar[str] = "Mosaic"
+    description: ClassVar[str] = (
+        "The mosaic operation puts images that lie beside each other on the sky together to one."
+    )
+    category: ClassVar[str] = "image"
+    version: ClassVar[int] = 1
+    inputs: ClassVar[type[MosaicInputs]] = MosaicInputs
+    unordered: ClassVar[frozenset[str]] = frozenset({"input_files"})
+
+    @staticmethod
+    def compute(inputs: MosaicInputs, work: Work) -> Results:
+        """Return an image that covers all that any of the images covers."""
+        from datalab.composing.mosaics import mosaicked  # noqa: PLC0415 - only workers load what computes
+
+        return mosaicked(inputs, work)

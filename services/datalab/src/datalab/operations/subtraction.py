@@ -1,0 +1,88 @@
+"""Subtraction: images less one image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from datalab.operations.operation import FileRef, Inputs, OutputFile, Results, Work
+
+if TYPE_CHECKING:
+    from datalab.fits.reader import Frame
+
+
+class SubtractionInputs(Inputs):
+    """What is subtracted from what."""
+
+    input_files: tuple[FileRef, ...] = Field(
+        min_length=1,
+        max_length=999,
+        json_schema_extra={
+            "type": "fits",
+            "name": "Input Files",
+            "description": "The images to subtract from",
+        },
+    )
+    subtraction_file: tuple[FileRef, ...] = Field(
+        min_length=1,
+        max_length=1,
+        json_schema_extra={
+            "type": "fits",
+            "name": "Subtraction File",
+            "description": "The image that is subtracted from each of the input images",
+        },
+    )
+
+
+class Subtraction:
+    """Subtracts one image from each of others."""
+
+    name: ClassVar[str] = "Subtraction"
+    description: ClassVar[str] = (
+        "The subtraction operation subtracts one image from each of the input images, pixel by pixel."
+        " This is used to find what has changed, and makes one image for each input."
+    )
+    category: ClassVar[str] = "image"
+    version: ClassVar[int] = 1
+    inputs: ClassVar[type[SubtractionInputs]] = SubtractionInputs
+
+    @staticmethod
+    def compute(inputs: SubtractionInputs, work: Work) -> Results:
+        """Return the differences, in the order of the inputs, where both images are at their lower left."""
+        # ruff: noqa: PLC0415 - only workers load what computes
+        from datalab.fits.reader import read_frame
+
+        (ref,) = inputs.subtraction_file
+        subtracted = read_frame(work.path(ref), name=ref.basename)
+        files = []
+        for number, one in enumerate(inputs.input_files):
+            files.append(_difference(one, number, ref, subtracted, work))
+            work.progress((number + 1) / len(inputs.input_files))
+        return Results(files=files)
+
+
+def _difference(ref: FileRef, number: int, other: FileRef, subtracted: Frame, work: Work) -> OutputFile:
+    """Subtract whole numbers as floats; what is bad in either image is not in the difference."""
+    import numpy as np
+
+    from datalab.fits.reader import read_frame
+    from datalab.fits.results import image_result
+
+    frame = read_frame(work.path(ref), name=ref.basename)
+    rows, columns = np.minimum(frame.pixels.shape, subtracted.pixels.shape)
+    part = (slice(rows), slice(columns))
+    pixels = np.subtract(frame.pixels[part], subtracted.pixels[part], dtype=np.float64).astype(np.float32)
+    for mask in (frame.mask, subtracted.mask):
+        if mask is not None:
+            pixels[mask[part]] = np.nan
+    return image_result(
+        work,
+        f"subtraction-{number + 1}",
+        pixels,
+        frame.header,
+        inputs=[ref.basename, other.basename],
+        operation=Subtraction.name,
+        version=Subtraction.version,
+        comment=f"{ref.basename} less {other.basename}",
+    )

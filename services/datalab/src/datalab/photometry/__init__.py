@@ -1,0 +1,1 @@
+"""How bright stars are: catalogues, apertures, comparison stars, light curves and their periods."""

@@ -1,0 +1,88 @@
+"""Sources found in the pixels of an image that came without a catalogue."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Final
+
+import numpy as np
+from astropy.stats import gaussian_sigma_to_fwhm, sigma_clipped_stats
+from numpy.typing import NDArray
+from photutils.detection import DAOStarFinder
+from photutils.utils.exceptions import NoDetectionsWarning
+
+from datalab.operations.operation import OperationError
+from datalab.photometry.apertures import Radii, measure
+from datalab.photometry.exposures import Exposure
+from datalab.photometry.noise import Noise
+from datalab.photometry.sources import Sources, magnitudes
+
+THRESHOLD_SIGMAS: Final = 10.0
+"""As BANZAI's own extraction has it."""
+MOST_SOURCES: Final = 2000
+_SAMPLE_PIXELS: Final = 400_000
+_LEAST_FWHM_PX: Final = 2.0
+
+
+def detect(pixels: NDArray[Any], bad: NDArray[np.bool_], exposure: Exposure) -> Sources:
+    """Find stars, the brightest ``MOST_SOURCES``, and measure them in apertures of 2.5 times their width.
+
+    Raises:
+        OperationError: There is nothing to see.
+    """
+    sample = pixels.ravel()[:: max(1, pixels.size // _SAMPLE_PIXELS)]
+    sample_bad = bad.ravel()[:: max(1, pixels.size // _SAMPLE_PIXELS)]
+    if sample_bad.all():
+        raise OperationError("the image has no good pixels")
+    _, median, deviation = sigma_clipped_stats(sample, mask=sample_bad)
+    if not deviation > 0:
+        raise OperationError("the image is flat: no source can be told from the background")
+    fwhm = max(exposure.fwhm_px, _LEAST_FWHM_PX)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoDetectionsWarning)
+        found = DAOStarFinder(
+            threshold=THRESHOLD_SIGMAS * deviation, fwhm=fwhm, n_brightest=MOST_SOURCES, exclude_border=True
+        )(np.where(bad, 0.0, pixels - median), mask=bad)
+    if found is None or not len(found):
+        raise OperationError("no sources were found in the image")
+    return _measured(
+        pixels, bad, exposure, np.asarray(found["x_centroid"]), np.asarray(found["y_centroid"]), fwhm
+    )
+
+
+def _measured(
+    pixels: NDArray[Any],
+    bad: NDArray[np.bool_],
+    exposure: Exposure,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    fwhm_px: float,
+) -> Sources:
+    radius = 2.5 * fwhm_px
+    stars = measure(
+        pixels,
+        bad,
+        x,
+        y,
+        Radii(radius, 1.5 * radius, 2.5 * radius),
+        Noise.of(exposure),
+        window_sigma_px=fwhm_px / float(gaussian_sigma_to_fwhm),
+        most_shift_px=fwhm_px,
+    )
+    ra, dec = exposure.sky(stars.x, stars.y)
+    mag, magerr = magnitudes(stars.counts / exposure.exposure_s, stars.error / exposure.exposure_s)
+    good = np.isfinite(stars.counts) & (stars.counts > 0)
+    found = Sources(
+        x=stars.x,
+        y=stars.y,
+        ra=ra,
+        dec=dec,
+        flux=stars.counts,
+        fluxerr=stars.error,
+        mag=mag + (exposure.zero_point or 0.0),
+        magerr=magerr,
+        peak=stars.peak,
+        flag=np.zeros(len(x), np.int64),
+        calibrated=exposure.zero_point is not None,
+    )[good]
+    return found[np.argsort(-found.flux, kind="stable")]

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.zygote import Zygote, zygote
+
+COMMANDS = ("dead_letters", "discover", "doctor", "events", "flights", "run", "status")
+MODULES = (
+    *(f"flightline.commands.{name}" for name in COMMANDS),
+    "flightline.entry",
+    "flightline.flight_run",
+    "flightline.pipeline",
+    "discovery.main",
+    "shared.messaging.sqlite",
+    "shared.state.sqlite",
+    "uvloop",
+)
+
+
+@pytest.fixture(scope="session")
+def parent() -> Iterator[Zygote]:
+    """Run the process that commands are forked from."""
+    with zygote(*MODULES) as parent:
+        yield parent
