@@ -14,6 +14,7 @@ import ingest.config
 import ingest.resources
 import odm_gateway.config
 import odm_gateway.resources
+from datalab.execution.events import CALLS
 from flightline.session import PATIENCE
 from shared.errors import InvalidInputError
 from shared.events import ImageScaled, ImagesStaged, TaskCompleted
@@ -81,6 +82,7 @@ SUBSCRIPTIONS = (
     Subscription("mover", ImageScaled.type),
     Subscription("scaler", ImagesStaged.type),
     Subscription("datalab", TaskCompleted.type),
+    CALLS,
     *(subscription for part in PARTS.values() for subscription in part.subscriptions),
 )
 """Those of all services, whether they run or not: what concerns them waits for them."""

@@ -44,9 +44,7 @@ async def _up(settings: PlatformSettings, only: list[str]) -> None:
     settings = _asking_ours(settings, chosen)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_signals())
-        own_queues = (queue for part in chosen.values() for queue in part.subscriptions)
-        queues = dict.fromkeys((*SUBSCRIPTIONS, *own_queues))
-        platform = await stack.enter_async_context(open_platform(settings, queues))
+        platform = await stack.enter_async_context(open_platform(settings, SUBSCRIPTIONS))
         for name, part in chosen.items():
             own = load(part.settings)
             url = await stack.enter_async_context(serving(CREATE_APP[name](own, platform), own))
