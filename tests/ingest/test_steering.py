@@ -97,7 +97,8 @@ async def calls_once_quiet(tapis: TapisServer) -> int:
 
 
 async def test_a_transfer_is_paused_in_the_middle_and_goes_on_there(on: Platform, tapis: TapisServer) -> None:
-    async with ingest_api(on) as (ingest, http):
+    tapis.tapis.systems[SYSTEM].latency_s = 0.3  # forty files, two at a time: six seconds
+    async with ingest_api(on, files_at_once=2) as (ingest, http):
         await ingest.tell(ask())
         under_way = await until(http, lambda found: found["files_done"] >= 5)
         codes = [(await post(http, "pause")).status_code for _ in range(2)]

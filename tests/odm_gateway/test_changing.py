@@ -12,6 +12,7 @@ from odm_gateway.domain.tasks import Status, Task, begun, canceled
 from odm_gateway.loops import TASKS
 from shared.events import TaskCompleted
 from shared.state import Collection
+from shared.state.port import Lease, Record
 from tests.support.gateway import GatewayClient, completions, opened_platform, running_gateway
 from tests.support.listening import heard
 from tests.support.trouble import eventually
@@ -28,9 +29,9 @@ async def held_task(client: GatewayClient, *, cancel: bool = False) -> str:
     """Make a task that somebody else works on for a long time."""
     now = datetime.now(UTC)
     task = begun(Task(id="held", created_at=now, inserted_us=1, images="x"), now)
-    tasks = tasks_of(client)
-    await tasks.insert("held", canceled(task, now) if cancel else task)
-    assert await tasks.claim({"status": 20}, owner="somebody", hold=timedelta(hours=1))
+    body = (canceled(task, now) if cancel else task).model_dump(mode="json")
+    lease = Lease("somebody", now + timedelta(hours=1))
+    await client.platform.store.insert(TASKS.name, Record("held", body, lease=lease))
     return "held"
 
 

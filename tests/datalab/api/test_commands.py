@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,17 @@ from datalab.resources import resources
 from shared.errors import ConflictError
 from tests.datalab.api.calling import SESSIONS, made, uploaded
 from tests.support.lab import COUNTING, RunningLab, running_lab
+from tests.support.logs import restored_logging
 
 
 @pytest.fixture
 def run(
     lab: RunningLab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Run:
+) -> Iterator[Run]:
     """Return what runs commands beside the service, on its documents."""
     monkeypatch.setenv("FLIGHTLINE_HOME", str(lab.platform.settings.home))
-    return Run(monkeypatch, capsys, tmp_path)
+    with restored_logging():
+        yield Run(monkeypatch, capsys, tmp_path)
 
 
 class Run:

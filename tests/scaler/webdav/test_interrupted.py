@@ -201,4 +201,7 @@ async def test_broken_off_in_the_middle_it_gives_the_image_to_others_at_once(
     assert raw(wsgidav) == {"Unknown.jpg"}
     async with scaling(wsgidav, home) as running:
         await running.until(lambda: not raw(wsgidav))
+    for name in scaled(wsgidav):
+        if name.startswith(".flightline-probe-"):  # what the server does was still being tried out
+            wsgidav.stored.remove(f"{UNSORTED}/{name}")
     only_one(wsgidav)

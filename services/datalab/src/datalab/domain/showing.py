@@ -22,15 +22,27 @@ def keys_of(output: Mapping[str, Any]) -> Iterator[str]:
 
 
 def shown_output(output: Mapping[str, Any], urls: Mapping[str, str]) -> dict[str, Any]:
-    """Return an output with URLs instead of keys; ``urls`` has those of all its objects."""
+    """Return an output with URLs instead of keys; ``urls`` has those of all its objects.
+
+    Pictures that only explain data stand with the data, by the image that they explain, as clients expect.
+    """
     shown: dict[str, Any] = {}
-    if output["files"]:
-        shown["output_files"] = [_shown_file(one, urls) for one in output["files"]]
+    pictures = {_explained(one): one for one in output["files"] if _explained(one)} if output["data"] else {}
+    if files := [one for one in output["files"] if _explained(one) not in pictures]:
+        shown["output_files"] = [_shown_file(one, urls) for one in files]
     if output["data"]:
         shown["output_data"] = list(output["data"])
+    if pictures:
+        explained = {image: urls[one["files"]["diagnostic"]["key"]] for image, one in pictures.items()}
+        shown["output_data"][0] = {**shown["output_data"][0], "diagnostic_images": explained}
     if output.get("provenance"):
         shown["provenance"] = output["provenance"]
     return shown
+
+
+def _explained(one: Mapping[str, Any]) -> str | None:
+    """Return the image that a picture explains; None: it is a result of its own."""
+    return one["facts"].get("diagnostic_of") if set(one["files"]) == {"diagnostic"} else None
 
 
 def _shown_file(one: Mapping[str, Any], urls: Mapping[str, str]) -> dict[str, Any]:

@@ -87,6 +87,8 @@ def _be_a_child(parent: int, niceness: int, memory_bytes: int) -> None:
 
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each unpacked input keeps one open
     if os.getppid() != parent:
         sys.exit("the parent is gone")
 
