@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -23,11 +22,10 @@ from shared.events import ImagesStaged
 from shared.platform import Platform, open_platform
 from tests.ingest.conftest import Ingest, found_by_discovery
 from tests.ingest.scripted import jpeg
-from tests.support.columns import Column
+from tests.support.columns import Column, server_backends
 from tests.support.listening import TELLING, heard
-from tests.support.mongo import new_database
 from tests.support.rabbitmq import session_rabbitmq
-from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
+from tests.support.s3 import S3Server
 
 KILLS = int(os.environ.get("FLIGHTLINE_TEST_KILLS", "0"))
 """How many, instead of each test's own number."""
@@ -58,19 +56,7 @@ def embedded(tmp_path: Path) -> Column:
 @pytest.fixture
 def servers(request: pytest.FixtureRequest, embedded: Column, mongo_url: str, s3: S3Server) -> Column:
     """RabbitMQ, a MongoDB-compatible server and S3."""
-    broker = session_rabbitmq(request.config)
-    vhost = f"ingest-{uuid4().hex[:8]}"
-    broker.control("add_vhost", vhost)
-    broker.control("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
-    backends = {
-        "bus": f"{broker.url}{vhost}",
-        "state": new_database(mongo_url),
-        "objects": f"s3://{s3.new_bucket()}/flightline",
-        "s3_endpoint": s3.endpoint_url,
-        "s3_region": REGION,
-        "s3_access_key": ACCESS_KEY,
-        "s3_secret_key": SECRET_KEY.get_secret_value(),
-    }
+    backends = server_backends(session_rabbitmq(request.config), mongo_url, s3)
     return replace(embedded, backends={**backends, "folders": str(embedded.home.parent)})
 
 

@@ -1,22 +1,21 @@
 """Logging in and registering, and that tokens stay secret."""
 
 import io
-import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from pydantic import SecretStr
 
 from odm_gateway.adapters.accounts import LOGINS, USERS
 from odm_gateway.config import Settings
-from odm_gateway.domain.logins import PASSES, Login, User, password_hash, token_key
-from shared.logging import configure_logging
+from odm_gateway.domain.logins import Login, User
+from shared.passwords import PASSES, password_hash, token_key
 from shared.state import Collection
 from tests.support.gateway import GatewayClient, running_gateway
+from tests.support.logs import log_lines
 
 REFUSAL = {"error": "Invalid authentication token: token does not match."}
 WRONG = {"error": "Invalid username or password."}
@@ -194,15 +193,8 @@ def test_a_gateway_with_logins_may_be_reached_from_elsewhere() -> None:
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    configure_logging("odm-gateway", log_format="json", level="debug", stream=stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with log_lines("odm-gateway", "debug") as lines:
+        yield lines
 
 
 async def test_tokens_are_never_logged(tmp_path: Path, logged: io.StringIO) -> None:

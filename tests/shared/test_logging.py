@@ -12,19 +12,13 @@ from pydantic import SecretStr
 
 from shared.logging import configure_logging
 from shared.redaction import redact, redact_text
+from tests.support.logs import log_lines
 
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    configure_logging("kite", log_format="json", stream=stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with log_lines("kite") as lines:
+        yield lines
 
 
 def only_line(stream: io.StringIO) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import psutil
 import rasterio
@@ -32,6 +33,9 @@ from shared.messaging.topology import dead_queue
 from shared.platform import Platform, open_platform
 from shared.settings import PlatformSettings
 from shared.state import Collection, CollectionSpec
+from tests.support.mongo import new_database
+from tests.support.rabbitmq import RabbitMQ
+from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
 from tests.support.zygote import Zygote
 
 SHORT_LADDER = "200ms,500ms,1s,2s"
@@ -115,6 +119,21 @@ class Column:
             return json.loads(ended.stdout)
         except ValueError:
             raise AssertionError(f"exit {ended.returncode}: {ended.stdout}\n{ended.stderr}") from None
+
+
+def server_backends(broker: RabbitMQ, mongo_url: str, s3: S3Server) -> dict[str, str]:
+    """Return RabbitMQ, a MongoDB-compatible server and S3 as backends in which nothing lies yet."""
+    vhost = f"column-{uuid4().hex[:8]}"
+    broker.add_vhost(vhost)
+    return {
+        "bus": f"{broker.url}{vhost}",
+        "state": new_database(mongo_url),
+        "objects": f"s3://{s3.new_bucket()}/flightline",
+        "s3_endpoint": s3.endpoint_url,
+        "s3_region": REGION,
+        "s3_access_key": ACCESS_KEY,
+        "s3_secret_key": SECRET_KEY.get_secret_value(),
+    }
 
 
 def kill(process: subprocess.Popen[str], *, with_children: bool) -> None:

@@ -7,35 +7,15 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
 from schemathesis import Case
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from datalab.config import Settings
 from datalab.main import create_app
 from tests.datalab.api.calling import asked, made
 from tests.support.lab import RunningLab, running_lab
+from tests.support.openapi import answered_as_described, drawing
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-]
-ANSWERS_WITHIN_S = 60
 SERVER_KEY = "the-key-of-the-portal"
-
-quick = settings(
-    max_examples=1, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-)
-thorough = settings(quick, max_examples=200)
 
 schema = schemathesis.openapi.from_dict(create_app(Settings()).openapi()).include(
     path_regex="^/(api|authprofile)/"
@@ -52,7 +32,7 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningLab
 
 
 @schema.parametrize()
-@quick
+@drawing(1)
 def test_answers_are_as_described(case: Case[Any], admin: tuple[RunningLab, str]) -> None:
     _call(case, admin)
 
@@ -60,7 +40,7 @@ def test_answers_are_as_described(case: Case[Any], admin: tuple[RunningLab, str]
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @schema.parametrize()
-@thorough
+@drawing(200)
 def test_answers_are_as_described_whatever_is_sent(case: Case[Any], admin: tuple[RunningLab, str]) -> None:
     _call(case, admin)
 
@@ -69,4 +49,4 @@ def _call(case: Case[Any], admin: tuple[RunningLab, str]) -> None:
     lab, token = admin
     is_portal = case.path.startswith("/authprofile/")
     headers = {"Authorization": f"Server {SERVER_KEY}" if is_portal else token}
-    case.call_and_validate(lab.url, headers=headers, checks=CHECKS, timeout=ANSWERS_WITHIN_S)
+    answered_as_described(case, lab.url, headers)

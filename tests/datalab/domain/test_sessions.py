@@ -1,4 +1,4 @@
-"""Sessions: what is added, what is the same, what is too much; names, tokens and guesses of users."""
+"""Sessions: what is added, what is the same, what is too much; names and tokens of users."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datalab.domain.passwords import Throttle, check_token, user_name
+from datalab.domain.passwords import check_token, user_name
 from datalab.domain.sessions import INPUT_AT_MOST_BYTES, DataSession, joined, too_large
 from shared.errors import InvalidInputError
 
@@ -55,16 +55,3 @@ def test_names_that_nobody_can_have(name: str) -> None:
 def test_tokens_that_nobody_can_have(token: str) -> None:
     with pytest.raises(InvalidInputError):
         check_token(token)
-
-
-def test_guesses_are_counted_by_name_and_forgotten_in_time() -> None:
-    throttle = Throttle(2, per_s=60)
-    for now_s in (0.0, 1.0):
-        assert not throttle.is_closed("a", now_s)
-        throttle.count("a", now_s)
-
-    assert throttle.is_closed("a", 59.0)
-    assert not throttle.is_closed("b", 59.0)
-    assert not throttle.is_closed("a", 60.0)
-    throttle.forget("a")
-    assert not throttle.is_closed("a", 2.0)

@@ -9,39 +9,13 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
 from schemathesis import Case
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from odm_gateway.config import EngineKind, Settings
 from odm_gateway.main import create_app
 from tests.odm_gateway.wire_suite.conftest import client_of
 from tests.odm_gateway.wire_suite.gateways import Process, gateway_running
-
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-]
-"""Others, such as the refusal of wrong input by a 4xx, are not NodeODM's way."""
-ANSWERS_WITHIN_S = 30
-
-quickly = settings(
-    max_examples=4,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-thoroughly = settings(quickly, max_examples=300)
+from tests.support.openapi import answered_as_described, drawing
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +59,7 @@ def test_errors_are_described_as_answers_with_status_200() -> None:
 
 
 @schema.parametrize()
-@quickly
+@drawing(4)
 def test_answers_are_as_described(case: Case[Any], process: Process, known: dict[str, str]) -> None:
     _check(case, process, known)
 
@@ -93,7 +67,7 @@ def test_answers_are_as_described(case: Case[Any], process: Process, known: dict
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @schema.parametrize()
-@thoroughly
+@drawing(300)
 def test_answers_to_many_requests_are_as_described(
     case: Case[Any], process: Process, known: dict[str, str]
 ) -> None:
@@ -107,4 +81,4 @@ def _check(case: Case[Any], process: Process, known: dict[str, str]) -> None:
         case.path_parameters["uuid"] = known["draft" if "/new/" in case.path else "task"]
     if isinstance(case.body, dict) and "remove" not in case.path and len(str(case.body)) % 2:
         case.body["uuid"] = known["task"]
-    case.call_and_validate(process.url, checks=CHECKS, timeout=ANSWERS_WITHIN_S)
+    answered_as_described(case, process.url)

@@ -1,6 +1,6 @@
 import pytest
 
-from odm_gateway.domain.logins import NAMES_AT_MOST, Throttle, caller_of_user, check_password, user_name
+from odm_gateway.domain.logins import caller_of_user, check_password, user_name
 from shared.errors import InvalidInputError
 
 
@@ -29,23 +29,3 @@ def test_users_are_tenants_of_their_own() -> None:
     assert (ann.sees("user:ann"), ann.sees("user:bob"), ann.sees("ann"), ann.sees("")) == (True,) + (
         False,
     ) * 3
-
-
-def test_a_throttle_closes_after_enough_in_a_while_and_opens_again() -> None:
-    throttle = Throttle(at_most=2, per_s=60)
-    throttle.count("a", 0)
-    assert not throttle.is_closed("a", 1)
-    throttle.count("a", 10)
-    assert throttle.is_closed("a", 59)
-    assert not throttle.is_closed("b", 59)
-    assert not throttle.is_closed("a", 60)
-    throttle.forget("a")
-    assert not throttle.is_closed("a", 11)
-
-
-def test_a_throttle_remembers_so_many_names_and_no_more() -> None:
-    throttle = Throttle(at_most=1, per_s=60)
-    for number in range(NAMES_AT_MOST + 1):
-        throttle.count(str(number), 0)
-    assert not throttle.is_closed("0", 1)
-    assert throttle.is_closed("1", 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from odm_gateway.domain.job_manifest import JobManifest, job_file_key
-from odm_gateway.steps.doing import REFUSED, TRY_AGAIN
+from shared.exits import BAD_INPUT, TRY_LATER
 from shared.objects.open import open_objects
 from tests.odm_gateway.steps.cluster_job import NAME, PREFIX, ClusterJob, Steps, cluster_job
 
@@ -40,7 +40,7 @@ async def test_a_job_that_is_not_there_is_refused_in_one_line(job: ClusterJob, t
     log = tmp_path / "termination-log"
     log.touch()
     code, said = job.run("fetch", "--termination-log", str(log))
-    assert code == REFUSED
+    assert code == BAD_INPUT
     assert said.splitlines()[-1].startswith("The job cannot be read")
     assert log.read_text() == said.splitlines()[-1]
 
@@ -50,7 +50,7 @@ async def test_images_that_are_gone_are_refused(job: ClusterJob) -> None:
     for stored in [stored.key async for stored in job.objects.list(PREFIX)]:
         await job.objects.delete(stored)
     code, said = job.run("fetch")
-    assert (code, "no images" in said) == (REFUSED, True)
+    assert (code, "no images" in said) == (BAD_INPUT, True)
 
 
 async def test_a_volume_that_is_too_small_is_told_before_it_is_full(
@@ -61,7 +61,7 @@ async def test_a_volume_that_is_too_small_is_told_before_it_is_full(
         job = cluster_job(steps, objects, url, full_disk)
         await job.submit()
         code, said = job.run("fetch")
-    assert (code, "needs a larger volume" in said) == (REFUSED, True)
+    assert (code, "needs a larger volume" in said) == (BAD_INPUT, True)
     assert not list((full_disk / "workspace/images").iterdir())
 
 
@@ -73,7 +73,7 @@ async def test_an_object_store_that_is_away_is_worth_another_try(job: ClusterJob
     }  # fmt: skip
     away = ClusterJob(job.steps, job.objects, job.odm, environment)
     code, said = away.run("fetch", "--manifest", job_file_key(NAME))
-    assert code == TRY_AGAIN
+    assert code == TRY_LATER
     assert "hidden-b" not in said
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from odm_gateway.steps.doing import REFUSED
+from shared.exits import BAD_INPUT
 from tests.odm_gateway.steps.cluster_job import PRODUCTS, ClusterJob
 
 
@@ -16,7 +16,7 @@ async def test_a_good_end_without_an_orthophoto_is_refused(job: ClusterJob) -> N
     await job.submit()
     await finished(job, "no-map")
     code, said = job.run("publish")
-    assert code == REFUSED
+    assert code == BAD_INPUT
     assert said.splitlines()[-1] == "Processing ended without odm_orthophoto/odm_orthophoto.tif."
     assert await job.told("result.json") is None
 
@@ -68,4 +68,4 @@ async def test_paths_that_lead_out_are_never_read(job: ClusterJob, tmp_path: Pat
 async def test_nothing_is_published_before_there_is_a_list(job: ClusterJob) -> None:
     await job.submit()
     code, said = job.run("publish")
-    assert (code, "no list of products" in said) == (REFUSED, True)
+    assert (code, "no list of products" in said) == (BAD_INPUT, True)

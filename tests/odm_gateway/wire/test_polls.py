@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
@@ -23,10 +22,10 @@ from odm_gateway.loops import TASKS
 from odm_gateway.main import create_app
 from odm_gateway.wire.listing import KEPT_S
 from odm_gateway.wire.polls import Polls
-from shared.logging import configure_logging
 from shared.service.serving import serving
 from shared.state.port import Record
 from tests.support.gateway import GatewayClient, opened_platform
+from tests.support.logs import log_lines, restored_logging
 
 TOKEN = "s3cret"
 METRIC = "http_server_request_duration_seconds_count"
@@ -222,11 +221,11 @@ async def test_answers_are_counted_alike(ways: BothWays) -> None:
 @pytest.fixture
 def terse_logs() -> Iterator[None]:
     """Structlog's own default draws every local variable of a traceback, for half a minute."""
-    structlog.configure(
-        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
-    yield
-    structlog.reset_defaults()
+    with restored_logging():
+        structlog.configure(
+            processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        )
+        yield
 
 
 @pytest.mark.usefixtures("terse_logs")
@@ -241,15 +240,8 @@ async def test_a_fault_of_ours_is_answered_and_reported_alike(ways: BothWays) ->
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    configure_logging("odm-gateway", log_format="json", level="debug", stream=stream)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with log_lines("odm-gateway", "debug") as lines:
+        yield lines
 
 
 async def test_what_is_logged_is_logged_alike(ways: BothWays, logged: io.StringIO) -> None:

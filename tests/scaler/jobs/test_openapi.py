@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
 from schemathesis import Case
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from scaler.config import Settings
 from scaler.main import create_app
 from tests.scaler.pictures import jpeg
 from tests.support.columns import Column
-from tests.support.processes import free_port
-
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-]
-ANSWERS_WITHIN_S = 30
-
-quickly = settings(
-    max_examples=3, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-)
-thoroughly = settings(quickly, max_examples=300)
+from tests.support.openapi import answered_as_described, drawing
+from tests.support.processes import free_port, until_healthy
 
 schema = schemathesis.openapi.from_dict(create_app(Settings()).openapi()).include(
     path_regex="^/api/(jobs|scale)"
@@ -53,10 +31,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     own = {"SCALER_PORT": str(port), "FLIGHTLINE_LOG_LEVEL": "error", "SCALER_IMAGE_BYTES_AT_MOST": "100000"}
     with Column(home, {"folders": "/nowhere"}, command="scaler", own=own).running():
         base = f"http://127.0.0.1:{port}"
-        ends_at = time.monotonic() + 60
-        while not _answers(base):
-            assert time.monotonic() < ends_at
-            time.sleep(0.1)
+        until_healthy(base)
         yield base
 
 
@@ -68,7 +43,7 @@ def job(url: str) -> str:
 
 
 @schema.parametrize()
-@quickly
+@drawing(3)
 def test_answers_are_as_described(case: Case[Any], url: str, job: str) -> None:
     _check(case, url, job)
 
@@ -76,7 +51,7 @@ def test_answers_are_as_described(case: Case[Any], url: str, job: str) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @schema.parametrize()
-@thoroughly
+@drawing(300)
 def test_answers_to_many_requests_are_as_described(case: Case[Any], url: str, job: str) -> None:
     _check(case, url, job)
 
@@ -86,11 +61,4 @@ def _check(case: Case[Any], url: str, job: str) -> None:
     name = case.path_parameters.get("job", "")
     if isinstance(name, str) and len(name) % 2:
         case.path_parameters["job"] = job
-    case.call_and_validate(url, checks=CHECKS, timeout=ANSWERS_WITHIN_S)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/healthz").status_code == 200
-    except httpx.TransportError:
-        return False
+    answered_as_described(case, url)

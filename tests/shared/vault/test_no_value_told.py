@@ -17,9 +17,9 @@ from flightline.vault_simulator.kv import VersionedEngine
 from shared.constants import WEBDAV, open_constants, parse_constant, webdav_constants
 from shared.constants.webdav import WebdavConstants
 from shared.errors import PermanentError, TransientError
-from shared.logging import configure_logging
 from shared.secrets import resolve
 from shared.vault_settings import ConstantsSettings
+from tests.support.logs import log_lines
 from tests.support.vault import our_client
 
 PASSWORD = "p4ssw0rd-that-nobody-may-see"
@@ -31,10 +31,8 @@ HIDDEN = (PASSWORD, TOKEN, SECRET_ID)
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
     """Collect everything that is logged, from debug on."""
-    stream = io.StringIO()
-    configure_logging("tests", log_format="json", level="debug", stream=stream)
-    yield stream
-    logging.getLogger().handlers.clear()
+    with log_lines("tests", "debug") as lines:
+        yield lines
 
 
 @pytest.fixture

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
 from datalab.clock import now_us
-from datalab.domain.passwords import (
-    PASSES,
-    PASSWORD_AT_MOST_CHARACTERS,
-    TOKEN_AT_MOST_CHARACTERS,
-    Throttle,
-    check_password,
-    check_token,
-    password_hash,
-    token_key,
-    user_name,
-)
+from datalab.domain.passwords import TOKEN_AT_MOST_CHARACTERS, check_password, check_token, user_name
 from datalab.domain.users import Caller, Token, User
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, TransientError
+from shared.passwords import Hashing, Throttle, token_key
 from shared.state import AlreadyExistsError, Collection, Document, Order, RevisionError
 
 KNOWN_FOR_S = 5.0
@@ -36,14 +24,9 @@ USED_EVERY_US = 5 * 60 * 1_000_000
 """How exactly it is known when a token was used last."""
 FAILURES_A_MINUTE = 5
 """Wrong passwords for one name."""
-HASHES_AT_ONCE = 2
-"""Each takes a core and 32 MiB."""
-HASHES_WAITING = 32
 TOKENS_AT_MOST = 50
 """Of one user; by another login the oldest that a login gave is lost."""
 LOGIN = "login"
-_SALT_BYTES = 16
-_NOBODYS_SALT = bytes(_SALT_BYTES)
 
 
 @dataclass(slots=True)
@@ -54,8 +37,7 @@ class Accounts:
     tokens: Collection[Token]
     _known: OrderedDict[str, tuple[float, Caller]] = field(default_factory=OrderedDict)
     _failures: Throttle = field(default_factory=lambda: Throttle(FAILURES_A_MINUTE, per_s=60))
-    _hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHES_AT_ONCE))
-    _waiting: int = 0
+    _hashing: Hashing = field(default_factory=Hashing)
 
     async def add_user(self, name: str, password: str | None, *, is_admin: bool = False) -> User:
         """Make a user; without a password, one that has tokens only.
@@ -175,7 +157,7 @@ class Accounts:
         if self._failures.is_closed(name, now_s):
             raise TransientError("Too many failed logins; try again in a minute.")
         self._failures.count(name, now_s)  # before it is one: guesses side by side must not slip through
-        if not await self._is_password(name, password[: PASSWORD_AT_MOST_CHARACTERS + 1]):
+        if not await self._is_password(name, password):
             return None
         self._failures.forget(name)
         return await self.add_token(name, label=LOGIN)
@@ -228,32 +210,12 @@ class Accounts:
 
     async def _is_password(self, name: str, password: str) -> bool:
         document = await self.users.get(name) if _is_name(name) else None
-        user = document.body if document and document.body.password_hash else None
-        # Without such a user as much work is done, so that the time tells nothing.
-        salt = bytes.fromhex(user.salt) if user else _NOBODYS_SALT
-        hashed = await self._hash(password, salt, user.passes if user else PASSES)
-        return hmac.compare_digest(hashed, bytes.fromhex(user.password_hash) if user else b"")
+        has_password = document is not None and document.body.password_hash
+        return await self._hashing.is_password(password, document.body if document and has_password else None)
 
     async def _hashed(self, password: str) -> dict[str, str | int]:
         check_password(password)
-        salt = secrets.token_bytes(_SALT_BYTES)
-        hashed = await self._hash(password, salt)
-        return {"salt": salt.hex(), "password_hash": hashed.hex(), "passes": PASSES}
-
-    async def _hash(self, password: str, salt: bytes, passes: int = PASSES) -> bytes:
-        async with self._room_to_hash():
-            return await asyncio.to_thread(password_hash, password, salt, passes)
-
-    @asynccontextmanager
-    async def _room_to_hash(self) -> AsyncIterator[None]:
-        if self._waiting >= HASHES_WAITING:
-            raise TransientError("Too many logins at once.")
-        self._waiting += 1
-        try:
-            async with self._hashing:
-                yield
-        finally:
-            self._waiting -= 1
+        return (await self._hashing.hashed(password))._asdict()
 
 
 def _is_name(name: str) -> bool:

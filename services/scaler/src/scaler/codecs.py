@@ -11,10 +11,8 @@ import asyncio
 import json
 import os
 import sys
-from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -23,7 +21,9 @@ import structlog
 from scaler.codec_files import nameless_file, read_file, write_file
 from scaler.domain.asks import Asks, RejectedError, Scaled
 from scaler.imaging import check_size, read_header
+from shared.budget import Budget
 from shared.errors import TransientError
+from shared.warm import WarmProcesses, kill
 
 log = structlog.get_logger(__name__)
 
@@ -74,27 +74,20 @@ class Codecs:
     ) -> None:
         self.slots = workers or _cores()
         self._pixels_at_most, self._turbo = pixels_at_most, turbo
-        self._time_limit_s, self._idle_s = time_limit_s, idle_s
-        self._niceness = niceness
-        self._memory = _Budget(decoded_bytes)
+        self._time_limit_s, self._niceness = time_limit_s, niceness
+        self._memory = Budget(decoded_bytes)
         self._free = asyncio.Semaphore(self.slots)
-        self._idle: list[_Worker] = []
-        self._ending: asyncio.Task[None] | None = None
+        self._warm = WarmProcesses(self._started, idle_s=idle_s)
         self._told_turbo = False
-        self._is_closed = False
 
     async def __aenter__(self) -> Self:
+        await self._warm.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_closed = True
-        if self._ending is not None:
-            self._ending.cancel()
-            await asyncio.wait([self._ending])
-        while self._idle:
-            await self._idle.pop().end()
+        await self._warm.__aexit__(kind, error, trace)
 
     async def scale(self, content: bytes, asks: Asks) -> Scaled:
         """Return the image scaled.
@@ -111,91 +104,30 @@ class Codecs:
         except _CrashedError as error:
             log.warning("codecs.crashed", error=str(error), next="the image is tried once more, alone")
         try:
-            return await self._scaled(content, asks, self._memory.total)
+            return await self._scaled(content, asks, self._memory.size_bytes)
         except _CrashedError as error:
             raise RejectedError("crashed-the-decoder", f"the decoder failed twice: {error}") from error
 
     async def _scaled(self, content: bytes, asks: Asks, decoded_bytes: int) -> Scaled:
-        async with self._free, self._memory.taken(decoded_bytes), self._worker() as worker:
+        async with self._free, self._memory.lent(decoded_bytes), self._warm.lent() as loan:
             ask = {"asks": asdict(asks), "pixels_at_most": self._pixels_at_most, "turbo": self._turbo}
             try:
                 async with asyncio.timeout(self._time_limit_s):
-                    return await worker.scaled(content, ask)
+                    scaled = await loan.process.scaled(content, ask)
             except TimeoutError as error:
                 raise _CrashedError(f"it took longer than {self._time_limit_s:g} s") from error
+            except RejectedError:
+                loan.is_good = True
+                raise
+            loan.is_good = True
+            return scaled
 
-    @asynccontextmanager
-    async def _worker(self) -> AsyncIterator[_Worker]:
-        """Lend a process; one whose work was broken off is ended, for nobody knows what it is at."""
-        worker = await self._next()
-        is_good = False
-        try:
-            yield worker
-            is_good = True
-        except RejectedError:
-            is_good = True
-            raise
-        finally:
-            if is_good and not self._is_closed:
-                worker.idle_since = asyncio.get_running_loop().time()
-                self._idle.append(worker)
-            else:
-                await worker.end()
-
-    async def _next(self) -> _Worker:
-        while self._idle:
-            worker = self._idle.pop()
-            if worker.is_alive:
-                return worker
-            await worker.end()
+    async def _started(self) -> _Worker:
         worker = await _Worker.started(self._niceness)
         if self._turbo and not self._told_turbo:
             self._told_turbo = True
             log.info("codecs.ready", libturbojpeg=worker.has_turbo)
-        if self._ending is None or self._ending.done():
-            self._ending = asyncio.create_task(self._end_idle())
         return worker
-
-    async def _end_idle(self) -> None:
-        while True:
-            await asyncio.sleep(self._idle_s / 2)
-            long_ago = asyncio.get_running_loop().time() - self._idle_s
-            idle = [one for one in self._idle if one.idle_since < long_ago]
-            self._idle = [one for one in self._idle if one not in idle]
-            for worker in idle:
-                await worker.end()
-
-
-class _Budget:
-    """An amount of which parts are taken and given back; who asks first is served first."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self._free = total
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @asynccontextmanager
-    async def taken(self, amount: int) -> AsyncIterator[None]:
-        amount = min(amount, self.total)
-        granted = asyncio.get_running_loop().create_future()
-        self._waiting.append((amount, granted))
-        self._grant()
-        try:
-            await granted
-            yield
-        finally:
-            if granted.cancelled():
-                self._waiting = deque(one for one in self._waiting if one[1] is not granted)
-            else:
-                self._free += amount
-            self._grant()
-
-    def _grant(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self._free:
-            amount, granted = self._waiting.popleft()
-            if not granted.done():
-                self._free -= amount
-                granted.set_result(None)
 
 
 @dataclass(eq=False, slots=True)
@@ -205,7 +137,6 @@ class _Worker:
     """A file that we write and the process reads."""
     taken: int
     has_turbo: bool = False
-    idle_since: float = field(default=0.0)
 
     @classmethod
     async def started(cls, niceness: int) -> Self:
@@ -265,12 +196,9 @@ class _Worker:
 
     async def end(self) -> None:
         """End the process, whatever it is at, and give back what it held."""
-        if self.is_alive:
-            with suppress(ProcessLookupError):
-                self.process.kill()
         files, self.given, self.taken = [self.given, self.taken], -1, -1
         try:
-            await asyncio.shield(self.process.wait())
+            await kill(self.process)
         finally:
             _close(files)
 

@@ -1,22 +1,14 @@
-"""Names, passwords and tokens of users, and how often one may guess."""
+"""Names, passwords and tokens that users can have."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 
 from shared.errors import InvalidInputError
+from shared.passwords import PASSWORD_AT_LEAST_CHARACTERS, PASSWORD_AT_MOST_CHARACTERS
 
-PASSWORD_AT_LEAST_CHARACTERS = 8
-PASSWORD_AT_MOST_CHARACTERS = 1000
 TOKEN_AT_LEAST_CHARACTERS = 16
 TOKEN_AT_MOST_CHARACTERS = 4096
-PASSES = 3
-"""With 32 MiB, OWASP's least for scrypt."""
-NAMES_AT_MOST = 10_000
-"""Names whose failures are remembered; then the oldest is forgotten."""
 
 _NAME = re.compile(r"[\w.@+-]{1,150}")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -54,47 +46,3 @@ def check_token(token: str) -> None:
             " without blanks",
             field="token",
         )
-
-
-def password_hash(password: str, salt: bytes, passes: int = PASSES) -> bytes:
-    """Return the slow hash of a password (scrypt, RFC 7914): 32 MiB of memory and some 100 ms a pass."""
-    return hashlib.scrypt(
-        password.encode("utf-8", "surrogatepass"),
-        salt=salt,
-        n=2**15,
-        r=8,
-        p=passes,
-        maxmem=64 << 20,
-        dklen=32,
-    )
-
-
-def token_key(token: str) -> str:
-    """Return the name of a token's document."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-@dataclass(slots=True)
-class Throttle:
-    """Counts what happened under each name in the last while."""
-
-    at_most: int
-    per_s: float
-    _times: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
-
-    def is_closed(self, name: str, now_s: float) -> bool:
-        """Return whether there was too much of it under ``name``."""
-        times = self._times.get(name)
-        return times is not None and len(times) == self.at_most and now_s - times[0] < self.per_s
-
-    def count(self, name: str, now_s: float) -> None:
-        """Remember that it happened."""
-        times = self._times.setdefault(name, deque(maxlen=self.at_most))
-        times.append(now_s)
-        self._times.move_to_end(name)
-        if len(self._times) > NAMES_AT_MOST:
-            self._times.popitem(last=False)
-
-    def forget(self, name: str) -> None:
-        """Count from the beginning."""
-        self._times.pop(name, None)

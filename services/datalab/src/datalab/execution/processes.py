@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from datalab.execution.job import ANSWER, Job, Made, Said
 from datalab.operations.operation import OperationError
 from shared.errors import DamagedError, PermanentError, TransientError
+from shared.warm import WarmProcesses, kill
 
 NICENESS: Final = 10
 """The event loop of the worker comes first: it holds the leases."""
@@ -53,31 +54,28 @@ class BrokenError(PermanentError):
     """The operation failed by a fault of its own."""
 
 
-@dataclass(slots=True)
 class Processes:
-    """Processes for jobs, as many as jobs at a time; a context manager."""
+    """Processes for jobs, as many as jobs at a time; a context manager.
 
-    memory_bytes: int
-    time_limit_s: float
-    idle_s: float
-    code_cache: Path
-    """Where numba keeps what it has compiled."""
-    _idle: list[_Process] = field(default_factory=list)
-    _ending: asyncio.Task[None] | None = None
-    _is_closed: bool = False
+    Args:
+        memory_bytes: How much a job may take.
+        time_limit_s: How long a job may take.
+        idle_s: After how long without work a process ends.
+        code_cache: Where numba keeps what it has compiled.
+    """
+
+    def __init__(self, memory_bytes: int, time_limit_s: float, idle_s: float, code_cache: Path) -> None:
+        self._memory_bytes, self._time_limit_s = memory_bytes, time_limit_s
+        self._warm = WarmProcesses(partial(_Process.started, memory_bytes, code_cache), idle_s=idle_s)
 
     async def __aenter__(self) -> Self:
+        await self._warm.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_closed = True
-        if self._ending is not None:
-            self._ending.cancel()
-            await asyncio.wait([self._ending])
-        while self._idle:
-            await self._idle.pop().end()
+        await self._warm.__aexit__(kind, error, trace)
 
     async def compute(self, job: Job, progress: Callable[[float], None]) -> Made:
         """Return what came out; when cancelled, the process is killed at once.
@@ -89,59 +87,23 @@ class Processes:
             TooSlowError: It took longer than it may.
             BrokenError: The operation has a fault.
         """
-        async with self._process() as process:
+        async with self._warm.lent() as loan:
             try:
-                async with asyncio.timeout(self.time_limit_s):
-                    said = await process.computed(job, progress)
+                async with asyncio.timeout(self._time_limit_s):
+                    said = await loan.process.computed(job, progress)
             except TimeoutError as error:
-                raise TooSlowError(f"it took longer than {self.time_limit_s:g} s") from error
-            process.is_good = said.failed not in ("memory", "broken") and not self._is_fat(said)
+                raise TooSlowError(f"it took longer than {self._time_limit_s:g} s") from error
+            loan.is_good = said.failed not in ("memory", "broken") and not self._is_fat(said)
         _check(said)
         return await asyncio.to_thread(_answer, job)
 
     def _is_fat(self, said: Said) -> bool:
-        return said.resident_bytes > FAT * self.memory_bytes
-
-    @asynccontextmanager
-    async def _process(self) -> AsyncIterator[_Process]:
-        """Lend a process; one whose work was broken off is ended, for nobody knows what it is at."""
-        process = await self._next()
-        try:
-            yield process
-        finally:
-            if process.is_good and process.is_alive and not self._is_closed:
-                process.is_good = False
-                process.idle_since_s = asyncio.get_running_loop().time()
-                self._idle.append(process)
-            else:
-                await process.end()
-
-    async def _next(self) -> _Process:
-        while self._idle:
-            process = self._idle.pop()
-            if process.is_alive:
-                return process
-            await process.end()
-        process = await _Process.started(self.memory_bytes, self.code_cache)
-        if self._ending is None or self._ending.done():
-            self._ending = asyncio.create_task(self._end_idle(), name="idle processes")
-        return process
-
-    async def _end_idle(self) -> None:
-        while True:
-            await asyncio.sleep(self.idle_s / 2)
-            long_ago_s = asyncio.get_running_loop().time() - self.idle_s
-            idle = [one for one in self._idle if one.idle_since_s < long_ago_s]
-            self._idle = [one for one in self._idle if one not in idle]
-            for process in idle:
-                await process.end()
+        return said.resident_bytes > FAT * self._memory_bytes
 
 
 @dataclass(eq=False, slots=True)
 class _Process:
     process: asyncio.subprocess.Process
-    is_good: bool = False
-    idle_since_s: float = 0.0
 
     @classmethod
     async def started(cls, memory_bytes: int, code_cache: Path) -> Self:
@@ -204,10 +166,7 @@ class _Process:
 
     async def end(self) -> None:
         """End the process, whatever it is at."""
-        if self.is_alive:
-            with suppress(ProcessLookupError):
-                self.process.kill()
-        await asyncio.shield(self.process.wait())
+        await kill(self.process)
 
 
 def _ending_of(code: int) -> str:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import secrets
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from odm_gateway.domain.callers import Caller
-from odm_gateway.domain.logins import (
-    PASSES,
-    PASSWORD_AT_MOST_CHARACTERS,
-    Login,
-    Throttle,
-    User,
-    caller_of_user,
-    check_password,
-    password_hash,
-    token_key,
-    user_name,
-)
-from shared.errors import InvalidInputError, TransientError
+from odm_gateway.domain.logins import Login, User, caller_of_user, check_password, user_name
+from shared.errors import InvalidInputError
+from shared.passwords import Hashing, Throttle, token_key
 from shared.state import AlreadyExistsError, Collection, CollectionSpec
 
 USERS = CollectionSpec("odm_users")
@@ -35,12 +21,7 @@ KNOWN_AT_MOST = 4096
 FAILURES_A_MINUTE = 5
 """Wrong passwords for one name."""
 REGISTRATIONS_A_MINUTE = 30
-HASHES_AT_ONCE = 2
-"""Each takes a core and 32 MiB."""
-HASHES_WAITING = 32
 TOKEN_AT_MOST_CHARACTERS = 1000
-_SALT_BYTES = 16
-_NOBODYS_SALT = bytes(_SALT_BYTES)
 
 
 @dataclass(slots=True)
@@ -56,8 +37,7 @@ class Accounts:
     _known: dict[str, tuple[float, Caller | None]] = field(default_factory=dict)
     _failures: Throttle = field(default_factory=lambda: Throttle(FAILURES_A_MINUTE, per_s=60))
     _registrations: Throttle = field(default_factory=lambda: Throttle(REGISTRATIONS_A_MINUTE, per_s=60))
-    _hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHES_AT_ONCE))
-    _waiting: int = 0
+    _hashing: Hashing = field(default_factory=Hashing)
 
     async def register(self, name: str, password: str) -> None:
         """Make a user.
@@ -71,9 +51,8 @@ class Accounts:
         if self._registrations.is_closed("", now_s):
             raise InvalidInputError("Too many registrations; try again in a minute.")
         self._registrations.count("", now_s)
-        salt = secrets.token_bytes(_SALT_BYTES)
-        hashed = await self._hash(password, salt)
-        user = User(salt=salt.hex(), password_hash=hashed.hex(), passes=PASSES, created_at=datetime.now(UTC))
+        hashed = await self._hashing.hashed(password)
+        user = User(**hashed._asdict(), created_at=datetime.now(UTC))
         try:
             await self.users.insert(name, user)
         except AlreadyExistsError as error:
@@ -90,7 +69,7 @@ class Accounts:
         if self._failures.is_closed(name, now_s):
             raise InvalidInputError("Too many failed logins; try again in a minute.")
         self._failures.count(name, now_s)  # before it is one: guesses side by side must not slip through
-        if not await self._is_password(name, password[: PASSWORD_AT_MOST_CHARACTERS + 1]):
+        if not await self._is_password(name, password):
             raise InvalidInputError("Invalid username or password.")
         self._failures.forget(name)
         token = secrets.token_urlsafe()
@@ -118,26 +97,7 @@ class Accounts:
 
     async def _is_password(self, name: str, password: str) -> bool:
         document = await self.users.get(name) if name else None
-        # Without such a user as much work is done, so that the time tells nothing.
-        salt = bytes.fromhex(document.body.salt) if document else _NOBODYS_SALT
-        hashed = await self._hash(password, salt, document.body.passes if document else PASSES)
-        expected = bytes.fromhex(document.body.password_hash) if document else b""
-        return hmac.compare_digest(hashed, expected)
-
-    async def _hash(self, password: str, salt: bytes, passes: int = PASSES) -> bytes:
-        async with self._room_to_hash():
-            return await asyncio.to_thread(password_hash, password, salt, passes)
-
-    @asynccontextmanager
-    async def _room_to_hash(self) -> AsyncIterator[None]:
-        if self._waiting >= HASHES_WAITING:
-            raise TransientError("Too many logins at once.")
-        self._waiting += 1
-        try:
-            async with self._hashing:
-                yield
-        finally:
-            self._waiting -= 1
+        return await self._hashing.is_password(password, document.body if document else None)
 
 
 def _existing_name(raw: str) -> str:

@@ -16,10 +16,11 @@ from odm_gateway.steps.opening import open_step
 from odm_gateway.steps.publish import publish
 from odm_gateway.steps.ship import Shipment
 from shared.errors import PermanentError, TransientError
+from shared.exits import BAD_INPUT, TRY_LATER
 from shared.logging import configure_logging
 from shared.settings import PlatformSettings, load
 
-DONE, REFUSED, TRY_AGAIN = 0, 2, 75
+DONE = 0
 
 log = structlog.get_logger()
 
@@ -35,9 +36,9 @@ def do(asked: argparse.Namespace, stops: list[int]) -> int:
     try:
         asyncio.run(_ship(asked, stops) if asked.step == "ship" else _do(asked))
     except PermanentError as error:
-        return _ended(REFUSED, error, asked.termination_log)
+        return _ended(BAD_INPUT, error, asked.termination_log)
     except TransientError as error:
-        return _ended(TRY_AGAIN, error, asked.termination_log)
+        return _ended(TRY_LATER, error, asked.termination_log)
     return DONE
 
 

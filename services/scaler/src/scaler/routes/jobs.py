@@ -82,8 +82,7 @@ async def list_jobs(
         **({"flight_id": flight_id} if flight_id is not None else {}),
         **({"state": OneOf(tuple(one.value for one in state))} if state else {}),
     }
-    order = Order(sort.removeprefix("-"), descending=sort.startswith("-"))
-    page = await parts.jobs.find(where, order=order, limit=limit, after=after)
+    page = await parts.jobs.find(where, order=Order.named(sort), limit=limit, after=after)
     return JobPage(jobs=[view(document) for document in page.items], cursor=page.cursor)
 
 

@@ -12,7 +12,7 @@ from scaler.jobs.opening import Jobs
 from scaler.jobs.telling import canceled
 from scaler.routes.seeing import JobView, Parts, view
 from shared.service.access import authorised
-from shared.state import Change
+from shared.state import Change, if_changed
 
 router = APIRouter(dependencies=[Depends(authorised)])
 
@@ -44,11 +44,6 @@ async def retry_failed(job: str, parts: Parts) -> JobView:
 
 
 async def _steered(job: str, parts: Jobs, steer: Steer) -> JobView:
-    def change(body: Job) -> Change[Job] | Job | None:
-        changed = steer(body)
-        is_same = changed is body or (isinstance(changed, Change) and changed.body is body)
-        return None if is_same else changed
-
-    seen = view(await parts.jobs.update(job, change))
+    seen = view(await parts.jobs.update(job, if_changed(steer)))
     parts.loop.wake()
     return seen

@@ -19,13 +19,12 @@ from scaler.webdav.session import Session
 from shared.constants import open_constants
 from shared.dav import DavResource, open_dav
 from shared.errors import InvalidInputError, PermanentError, TransientError
+from shared.exits import FAILED, TRY_LATER, exit_code
 from shared.messaging.relay import OutboxRelay
 from shared.platform import open_platform
 from shared.settings import PlatformSettings, load
 from shared.state import Between, Collection, Where
 
-FAILED, BAD_INPUT, TRY_LATER = 1, 2, 75
-"""Exit codes, as those of ``flightline``."""
 BETWEEN_POLLS_S = 2.0
 """At most; a file has to look the same twice."""
 
@@ -49,14 +48,9 @@ async def _said(doing: Callable[[], Awaitable[int]]) -> int:
     """Do it, and say in a sentence what went wrong."""
     try:
         return await doing()
-    except InvalidInputError as error:
-        code, said = BAD_INPUT, str(error)
-    except PermanentError as error:
-        code, said = FAILED, str(error)
-    except TransientError as error:
-        code, said = TRY_LATER, str(error)
-    sys.stderr.write(f"scaler: {said}\n")
-    return code
+    except (PermanentError, TransientError) as error:
+        sys.stderr.write(f"scaler: {error}\n")
+        return exit_code(error)
 
 
 async def _once(settings: Settings) -> int:
