@@ -22,6 +22,8 @@ class SumInputs(Inputs):
     input_files: Annotated[list[FileRef], Field(min_length=1, max_length=1000)]
     take_s: float = 0.0
     outputs: int = 1
+    rows: int = 0
+    """Of data, a hundred bytes each."""
 
 
 class Sum:
@@ -50,7 +52,8 @@ class Sum:
             small = work.folder / f"sum{number}.jpg"
             small.write_bytes(f"picture of {total}".encode())
             files.append(OutputFile(fits=path, large_jpg=small, small_jpg=small))
-        return Results(files=files, data=[{"total": total, "nothing": float("nan")}])
+        rows = {"rows": [f"{number:0100}" for number in range(inputs.rows)]} if inputs.rows else {}
+        return Results(files=files, data=[{"total": total, "nothing": float("nan"), **rows}])
 
 
 class TroubleInputs(Inputs):
@@ -69,6 +72,7 @@ class TroubleInputs(Inputs):
         "escape",
         "huge",
         "chatter",
+        "fill",
     ]
     marks: str = ""
     """A folder in which each run leaves a file."""
@@ -99,6 +103,9 @@ def _go_wrong(how: str, work: Work) -> Results:
     if how == "hang":
         work.progress(0.5)
         time.sleep(3600)
+    if how == "fill":
+        (work.folder / "large").write_bytes(bytes(2 << 20))
+        return Results(data=[{"ok": True}])
     return _WAYS[how]()
 
 
@@ -138,7 +145,7 @@ _WAYS: dict[str, Callable[[], Results]] = {
     "bug": _be_broken,
     "transient": _miss_a_server,
     "escape": lambda: Results(files=[OutputFile(fits=Path("/etc/hostname"))]),
-    "huge": lambda: Results(data=[{"text": "x" * (9 << 20)}]),
+    "huge": lambda: Results(data=[{"text": "x" * (65 << 20)}]),
     "chatter": _chatter,
 }
 

@@ -11,7 +11,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import httpx
+
 READY_WITHIN_S = 30.0
+HEALTHY_WITHIN_S = 60.0
 
 
 def free_port() -> int:
@@ -40,6 +43,17 @@ def running(
     finally:
         process.kill()
         process.wait()
+
+
+def until_healthy(url: str) -> None:
+    """Wait until a service of ours answers."""
+    give_up_s = time.monotonic() + HEALTHY_WITHIN_S
+    while time.monotonic() < give_up_s:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/healthz", timeout=5).is_success:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"{url} does not answer")
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -7,12 +7,10 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from shared.errors import TransientError
+from shared.turns import Turns
 
 PASSWORD_AT_LEAST_CHARACTERS = 8
 PASSWORD_AT_MOST_CHARACTERS = 1000
@@ -73,8 +71,9 @@ class Hashed(NamedTuple):
 class Hashing:
     """Hashes passwords in threads, few at a time: whoever may guess must not have all cores and memory."""
 
-    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HASHES_AT_ONCE))
-    _waiting: int = 0
+    _turns: Turns = field(
+        default_factory=lambda: Turns(HASHES_AT_ONCE, HASHES_WAITING, "Too many logins at once.")
+    )
 
     async def hashed(self, password: str) -> Hashed:
         """Return what to keep of a new password.
@@ -97,19 +96,8 @@ class Hashing:
         return hmac.compare_digest(hashed, bytes.fromhex(kept.password_hash) if kept else b"")
 
     async def _hash(self, password: str, salt: bytes, passes: int) -> bytes:
-        async with self._turn():
+        async with self._turns.turn():
             return await asyncio.to_thread(password_hash, password, salt, passes)
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        if self._waiting >= HASHES_WAITING:
-            raise TransientError("Too many logins at once.")
-        self._waiting += 1
-        try:
-            async with self._room:
-                yield
-        finally:
-            self._waiting -= 1
 
 
 @dataclass(slots=True)

@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
+
+START_S: Final = 60.0
 
 
 class WarmProcess(Protocol):
@@ -96,6 +98,21 @@ class WarmProcesses(Generic[P]):
             long_ago_s = asyncio.get_running_loop().time() - self._idle_s
             while self._idle and self._idle[0][0] < long_ago_s:
                 await self._idle.popleft()[1].end()
+
+
+@asynccontextmanager
+async def starting(process: WarmProcess) -> AsyncIterator[None]:
+    """Wait in the block until a process says that it is ready; it ends unless it does.
+
+    Raises:
+        TimeoutError: It takes too long.
+    """
+    try:
+        async with asyncio.timeout(START_S):
+            yield
+    except BaseException:
+        await process.end()
+        raise
 
 
 async def kill(process: asyncio.subprocess.Process) -> None:

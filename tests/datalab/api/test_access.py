@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from datalab.accounts import TOKENS_AT_MOST
-from datalab.domain.passwords import token_key
+from shared.passwords import token_key
 from tests.datalab.api.calling import SESSIONS, asked, made
 from tests.support.lab import RunningLab, running_lab
 

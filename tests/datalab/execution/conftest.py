@@ -96,6 +96,12 @@ class Lab:
                 await asyncio.sleep(0.02)
         return await self.shown(operation)
 
+    async def stored(self, operation: AskedOperation) -> list[bytes]:
+        """Return the FITS files that came out of an operation that has ended."""
+        outcome = (await self.computations.load(operation.key)).body.outcome
+        keys = [output.files["fits"].key for output in outcome.files] if outcome else []
+        return [await self.platform.objects.read(key) for key in keys]
+
     async def told(self, at_least: int = 1) -> list[Event[TaskCompleted]]:
         """Return what was told of ends."""
         return await heard(self.platform, TaskCompleted, at_least=at_least)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from datalab.file_lock import lock_now
 from datalab.inputs.cache import FileCache
 from datalab.inputs.scratch import open_scratch
+from shared.file_lock import lock_now
 
 HOLDS = """
 import sys, time
 from pathlib import Path
-from datalab.file_lock import lock_now
+from shared.file_lock import lock_now
 locks = [lock_now(Path(sys.argv[1]) / f"{number:02x}") for number in range(256)]
 print("held", flush=True)
 time.sleep(600)

@@ -16,28 +16,31 @@ from datalab.domain.computations import (
     Computation,
     InputFile,
     Outcome,
+    StoredFile,
+    StoredOutput,
     begun,
     cancelled,
     completed,
-    completion,
     crashed,
     delayed,
     exhausted,
     failed,
     given_back,
-    given_up,
     joined,
+    lined_up,
     progressed,
-    settled,
+    strays,
+    swept,
     told,
     unwanted,
 )
+from datalab.domain.endings import completion, given_up, settled
 
 NOW_US = 1_000_000_000
 LADDER = (timedelta(seconds=1), timedelta(seconds=5))
 NEW = Computation(key="k", name="Median", version=1, inputs={}, files=(), created_us=1)
 STEPS: dict[str, Callable[[Computation], Computation | None]] = {
-    "begun": partial(begun, now_us=NOW_US),
+    "begun": partial(begun, now_us=NOW_US, attempt="a1"),
     "given back": given_back,
     "progressed": partial(progressed, done=0.5),
     "progressed less": partial(progressed, done=0.2),
@@ -48,6 +51,7 @@ STEPS: dict[str, Callable[[Computation], Computation | None]] = {
     "cancelled": partial(cancelled, now_us=NOW_US),
     "crashed": partial(crashed, why="it crashed", now_us=NOW_US, at_most=3),
     "delayed": partial(delayed, why="busy", now_us=NOW_US, ladder=LADDER, at_least=None),
+    "lined up": partial(lined_up, turn=7),
 }
 
 
@@ -95,11 +99,11 @@ def test_workers_that_end_over_it_are_counted_and_those_that_hand_it_back_are_no
     one = NEW
     for _ in range(10):
         for end in (STEPS["given back"], partial(crashed, why="", now_us=1, at_most=99), STEPS["delayed"]):
-            one = begun(one, NOW_US) or one
+            one = begun(one, NOW_US, "a1") or one
             one = (end(one) or one).model_copy(update={"delays": 0})
     assert exhausted(one, 3) is None
     for _ in range(4):
-        one = begun(one, NOW_US) or one
+        one = begun(one, NOW_US, "a1") or one
 
     assert "3 workers ended over it" in (exhausted(one, 3) or "")
 
@@ -141,6 +145,68 @@ def test_expiring_results_are_computed_anew_when_asked_again() -> None:
     assert (again.state, again.outcome, again.is_expiring) == (State.PENDING, None, False)
 
 
+def test_what_is_tried_later_loses_its_place_and_what_was_interrupted_keeps_it() -> None:
+    at_work = begun(NEW.model_copy(update={"turn": 3}), NOW_US, "a1")
+    assert at_work is not None
+    later = delayed(at_work, "busy", NOW_US, LADDER, None)
+
+    assert later is not None
+    again = [lined_up(one, 9) for one in (later, at_work)]
+
+    assert [(one.state, one.turn) for one in again if one] == [(State.PENDING, 9), (State.PENDING, 3)]
+    assert lined_up(NEW, 9) is None
+
+
+def test_who_joins_what_waits_brings_it_forward() -> None:
+    waits = NEW.model_copy(update={"turn": 200, "asked_by": "alice"})
+
+    sooner = joined(waits, NEW.model_copy(update={"turn": 4, "asked_by": "bob"}), NOW_US)
+
+    assert sooner is not None
+    assert (sooner.turn, sooner.asked_by) == (4, "bob")
+    assert joined(sooner, waits, NOW_US) is None
+
+
+def test_what_attempts_left_is_known_from_what_counts() -> None:
+    first, second, old = "datalab/k/a1/k.fits", "datalab/k/a2/k.fits", "datalab/k/k.fits"
+    keys = [first, second, old]
+    one = begun(begun(NEW, NOW_US, "a1") or NEW, NOW_US, "a2")
+    assert one is not None
+    assert one.is_littered
+    assert strays(one, keys) == [first, old]
+    assert swept(one) is None, "its last attempt is under way"
+
+    done = completed(one, outcome(second), NOW_US)
+    assert done is not None
+    assert strays(done, keys) == [first, old]
+    assert strays(done.model_copy(update={"is_expiring": True}), keys) == keys
+    assert not (swept(done) or done).is_littered
+
+    gone = cancelled(one, NOW_US)
+    assert gone is not None
+    assert gone.is_littered
+    assert strays(gone, keys) == strays(None, keys) == keys
+    assert not (swept(gone) or gone).is_littered
+    anew = joined(gone, NEW, NOW_US)
+    assert anew is not None
+    assert anew.has_strays, "the attempts before may have left something"
+
+
+def test_what_succeeds_at_once_leaves_nothing() -> None:
+    one = begun(NEW, NOW_US, "a1")
+    assert one is not None
+
+    done = completed(one, outcome("datalab/k/a1/k.fits"), NOW_US)
+
+    assert done is not None
+    assert not done.is_littered
+
+
+def outcome(key: str) -> Outcome:
+    stored = StoredFile(key=key, size_bytes=1, sha256="")
+    return Outcome(files=(StoredOutput(basename="k", type="fits", files={"fits": stored}),))
+
+
 def test_unwanted_results_go_after_a_while() -> None:
     done = NEW.model_copy(update={"state": State.COMPLETED})
 
@@ -164,7 +230,7 @@ def test_unwanted_results_go_after_a_while() -> None:
 def test_the_end_is_told_in_the_words_of_the_event(state: State, status: str, error: str | None) -> None:
     ended = operation(state=state, message="no" if state is State.FAILED else "", ended_us=5_000_000)
 
-    event = completion(ended, 2_000_000, "file:///o/datalab/k")
+    event = completion(ended, 2_000_000, "file:///o/{}".format)
 
     assert (event.status, event.error, event.session_id) == (status, error, "4")
     assert event.started_at is not None

@@ -30,8 +30,7 @@ async def test_an_operation_is_computed_stored_and_told_once(lab: Lab) -> None:
     assert (file["basename"], file["source"], file["type"]) == (operation.key, "datalab", "fits")
     assert {"large_url", "small_url", "fits_url"} <= set(file)
     assert shown.output["output_data"] == [{"total": 300, "nothing": None}]
-    content = await lab.platform.objects.read(f"datalab/{operation.key}/{operation.key}.fits")
-    assert content == b"300 0"
+    assert await lab.stored(operation) == [b"300 0"]
     (event,) = await lab.told()
     assert (event.data.task_id, event.data.status, event.data.kind) == ("o1", "completed", "datalab")
     assert event.data.session_id == "1"
@@ -70,7 +69,7 @@ async def test_a_median_of_frames_is_computed_under_the_memory_limit(
     assert (provenance["operation"], provenance["computation"]) == ("Median", key)
     assert len(provenance["inputs"]) == 3
     assert {"python", "numpy", "astropy"} <= set(provenance["software"])
-    content = await platform.objects.read(f"datalab/{key}/{key}.fits")
+    (content,) = await lab.stored(shown.operation)
     with fits.open(io.BytesIO(content)) as found:
         expected = np.median([field.pixels for field in fields], axis=0)
         np.testing.assert_array_equal(found["SCI"].data, expected)

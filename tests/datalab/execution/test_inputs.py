@@ -307,6 +307,48 @@ async def test_no_room_for_a_download_is_told_and_leaves_room(
             assert path.stat().st_size == 100
 
 
+async def test_kept_files_make_room_for_others_where_the_disk_is_full(
+    platform: Platform, archive: ArchiveSimulator, full_disk: Path
+) -> None:
+    for number in range(8):
+        archive.add(f"mib{number}", bytes([number]) * (1 << 20))
+    async with running_lab(platform, archive, work_folder=full_disk / "datalab") as lab:
+        for number in range(8):
+            shown = await lab.ended(await lab.ask("Sum", frames(f"mib{number}")))
+            assert shown.state is State.COMPLETED
+
+        assert 0 < len(list((full_disk / "datalab" / "files" / "entries").iterdir())) <= 3
+
+
+async def test_kept_files_make_room_for_what_comes_out(
+    platform: Platform, archive: ArchiveSimulator, full_disk: Path
+) -> None:
+    for number in range(3):
+        archive.add(f"mib{number}", bytes([number]) * (1 << 20))
+    async with running_lab(platform, archive, work_folder=full_disk / "datalab") as lab:
+        for number in range(3):
+            await lab.ended(await lab.ask("Sum", frames(f"mib{number}")))
+
+        shown = await lab.ended(await lab.ask("Trouble", {"how": "fill"}))
+
+        assert shown.state is State.COMPLETED
+        assert (await lab.computations.load(shown.operation.key)).body.delays > 0
+
+
+async def test_a_disk_that_stays_full_is_told(
+    platform: Platform, archive: ArchiveSimulator, full_disk: Path
+) -> None:
+    async with running_lab(platform, archive, work_folder=full_disk / "datalab") as lab:
+        (full_disk / "others").write_bytes(bytes(3 << 20))
+
+        shown = await lab.ended(await lab.ask("Trouble", {"how": "fill"}))
+
+    assert shown.state is State.FAILED
+    assert shown.message == (
+        "No space is left on the worker's disk. It was tried 4 times; retry the operation later."
+    )
+
+
 async def test_a_folder_that_cannot_be_written_is_named(
     platform: Platform, archive: ArchiveSimulator, tmp_path: Path
 ) -> None:

@@ -196,6 +196,7 @@ async def test_a_call_that_was_lost_is_made_again(platform: Platform, archive: A
             await (await anext(deliveries)).ack()
             finishing = Finishing(
                 lab.execution.operations.wanting,
+                lab.execution.operations.line,
                 Storing(platform.objects),
                 platform.transport,
                 "another",

@@ -11,23 +11,22 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import psutil
 import pytest
 
 from datalab.domain.asked import AskedOperation, State
+from datalab.domain.computations import Computation
 from datalab.execution.opening import SUBSCRIPTIONS
 from shared.events import Event, TaskCompleted
 from shared.messaging.topology import dead_queue
 from shared.platform import open_platform
 from tests.datalab.execution.conftest import Lab, frames, running_lab
 from tests.support.archive import ArchiveSimulator
-from tests.support.columns import Column
+from tests.support.columns import Column, server_backends
 from tests.support.listening import TELLING
-from tests.support.mongo import new_database
 from tests.support.rabbitmq import session_rabbitmq
-from tests.support.s3 import ACCESS_KEY, REGION, SECRET_KEY, S3Server
+from tests.support.s3 import S3Server
 from tests.support.zygote import Child, Zygote, zygote
 
 KILLS = int(os.environ.get("FLIGHTLINE_TEST_KILLS", "0"))
@@ -86,19 +85,7 @@ def embedded(tmp_path: Path) -> Column:
 @pytest.fixture
 def servers(request: pytest.FixtureRequest, embedded: Column, mongo_url: str, s3: S3Server) -> Column:
     """RabbitMQ, a MongoDB-compatible server and S3."""
-    broker = session_rabbitmq(request.config)
-    vhost = f"datalab-{uuid4().hex[:8]}"
-    broker.control("add_vhost", vhost)
-    broker.control("set_permissions", "-p", vhost, "guest", ".*", ".*", ".*")
-    backends = {
-        "bus": f"{broker.url}{vhost}",
-        "state": new_database(mongo_url),
-        "objects": f"s3://{s3.new_bucket()}/flightline",
-        "s3_endpoint": s3.endpoint_url,
-        "s3_region": REGION,
-        "s3_access_key": ACCESS_KEY,
-        "s3_secret_key": SECRET_KEY.get_secret_value(),
-    }
+    backends = server_backends(session_rabbitmq(request.config), mongo_url, s3)
     return replace(embedded, backends=backends)
 
 
@@ -169,6 +156,7 @@ async def under_fire(workers: Workers, kills: int) -> None:
             left -= shots
             await one_round(lab, workers, number, shots, chance, told)
             number += 1
+        await nothing_but_results(lab)
         for queue in (each.queue for each in SUBSCRIPTIONS):
             assert await lab.platform.transport.depth(dead_queue(queue)) == 0
     ends = Counter(event.data.task_id for event in told.values())
@@ -212,9 +200,7 @@ async def all_completed(lab: Lab, asked: list[AskedOperation]) -> None:
         shown = await lab.ended(operation, within_s=90)
         assert (shown.state, shown.message) == (State.COMPLETED, "")
         assert shown.output is not None
-        for each, file in enumerate(shown.output["output_files"]):
-            key = f"datalab/{operation.key}/{file['basename']}.fits"
-            assert await lab.platform.objects.read(key) == f"600 {each}".encode()
+        assert await lab.stored(operation) == [b"600 0", b"600 1"]
 
 
 async def hear(lab: Lab, asked: list[AskedOperation], told: dict[str, Event[TaskCompleted]]) -> None:
@@ -256,6 +242,24 @@ async def nothing_under_way(column: Column) -> None:
     async with asyncio.timeout(20):
         while [path for path in folder.glob("*/*") if path.is_dir()]:
             await asyncio.sleep(0.02)
+
+
+async def nothing_but_results(lab: Lab) -> None:
+    """Wait until what killed workers had stored is gone."""
+    async with asyncio.timeout(120):
+        while True:
+            found = [document.body async for document in lab.computations.each({})]
+            kept = {key for one in found for key in keys_of(one)}
+            stored = {one.key async for one in lab.platform.objects.list("datalab/")}
+            assert kept <= stored
+            if kept == stored:
+                return
+            await asyncio.sleep(0.2)
+
+
+def keys_of(one: Computation) -> list[str]:
+    """Return the objects that a computation's results consist of."""
+    return [stored.key for stored in one.outcome.stored()] if one.outcome else []
 
 
 def runs_of(workers: Workers) -> Mapping[str, int]:

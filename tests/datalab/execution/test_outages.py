@@ -47,8 +47,7 @@ async def test_results_are_stored_when_the_object_store_is_back(
 
         assert (await lab.ended(hers, within_s=90)).state is State.COMPLETED
         assert (await lab.shown(his)).state is State.CANCELLED
-        key = f"datalab/{hers.key}/{hers.key}.fits"
-        assert await platform.objects.read(key) == b"100 0"
+        assert await lab.stored(hers) == [b"100 0"]
 
 
 async def until_delayed(lab: Lab, key: str) -> None:

@@ -37,7 +37,6 @@ async def trouble(lab: Lab, how: str, marks: Path | None = None, **more: Any) ->
 async def test_what_would_fail_again_fails_at_once(lab: Lab, tmp_path: Path) -> None:
     messages = {
         "refuse": "These frames have different filters.",
-        "huge": "The result has ",
         "exit": "Trouble could not be computed: SystemExit: a catalogue has no column X",
         "bug": "Trouble could not be computed: ZeroDivisionError: by zero",
         "escape": "Trouble could not be computed: ValueError: ",
@@ -52,6 +51,16 @@ async def test_what_would_fail_again_fails_at_once(lab: Lab, tmp_path: Path) -> 
     events = await lab.told(len(messages))
     assert {event.data.status for event in events} == {"failed"}
     assert events[0].data.error == messages["refuse"]
+
+
+async def test_data_beyond_all_bounds_are_refused(platform: Platform, archive: ArchiveSimulator) -> None:
+    async with running_lab(platform, archive, memory_bytes=1 << 30) as lab:
+        shown = await lab.ended(await trouble(lab, "huge"))
+
+    assert shown.state is State.FAILED
+    assert shown.message == (
+        "The result has 68157453 bytes of data, and 67108864 at most are kept; use fewer files."
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from odm_gateway.wire.answers import is_known, weak_tag
+from odm_gateway.wire.answers import weak_tag
+from shared.service.downloads import is_known
 from tests.support.gateway import GatewayClient
 
 TAG = weak_tag(b"[]")

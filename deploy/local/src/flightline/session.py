@@ -11,16 +11,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from shared.errors import InvalidInputError, PermanentError, TransientError
+from shared.errors import PermanentError, TransientError
+from shared.exits import INTERRUPTED, exit_code
 
 if TYPE_CHECKING:
     from shared.settings import PlatformSettings
-
-EXIT_FAILED = 1
-EXIT_BAD_INPUT = 2
-EXIT_TRY_LATER = 75
-"""``EX_TEMPFAIL`` of sysexits(3)."""
-EXIT_INTERRUPTED = 130
 
 PATIENCE = timedelta(seconds=10)
 """How long a command waits for a broker that cannot be reached; a service waits longer."""
@@ -55,14 +50,10 @@ def _judged(raised: BaseException) -> tuple[int | None, BaseException]:
     while isinstance(raised, BaseExceptionGroup):
         raised = raised.exceptions[0]
     match raised:
-        case InvalidInputError():
-            return EXIT_BAD_INPUT, raised
-        case PermanentError():
-            return EXIT_FAILED, raised
-        case TransientError():
-            return EXIT_TRY_LATER, raised
+        case PermanentError() | TransientError():
+            return exit_code(raised), raised
         case KeyboardInterrupt() | BrokenPipeError():
-            return EXIT_INTERRUPTED, InterruptedError("interrupted; the same command goes on from here")
+            return INTERRUPTED, InterruptedError("interrupted; the same command goes on from here")
         case _:
             return None, raised
 

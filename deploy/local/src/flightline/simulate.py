@@ -1,4 +1,4 @@
-"""``flightline simulate``: made-up flights to try things out with."""
+"""``flightline simulate``: what there would be elsewhere, made up to try things out with."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flightline.simulate_archive import archive
 from flightline.simulate_nextcloud import nextcloud
 from flightline.simulate_tapis import tapis
 from flightline.simulate_vault import vault
@@ -20,6 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Make up flights, and where they co
 app.command()(tapis)
 app.command()(nextcloud)
 app.command()(vault)
+app.command()(archive)
 
 _DEFAULTS = FlightPlan()
 

@@ -70,7 +70,7 @@ def tapis(
             refresh_ttl_s=_seconds(refresh_ttl),
             pace=Pace(latency_s=_seconds(latency)),
         )
-        _check_free(port)
+        check_free(port)
         with _place(folder) as place:
             _fill(simulated, place, user, FlightPlan(photos=photos), max_sessions)
             simulated.accounts.add_user(user, password)
@@ -90,7 +90,7 @@ def _run(serving: Coroutine[Any, Any, None]) -> None:
         runner.run(serving)
 
 
-def _check_free(port: int) -> None:
+def check_free(port: int) -> None:
     """Refuse a port that somebody listens on, before photos are taken in vain."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

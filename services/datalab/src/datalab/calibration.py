@@ -9,21 +9,25 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from astropy.io.fits import Header
 from numpy.typing import NDArray
 
 from datalab.fits.reader import FrameReader
-from datalab.fits.series import Series, median_of, valid
+from datalab.fits.series import Series, valid
 from datalab.fits.writer import write_frame
 from datalab.kernels.median import median
+from datalab.kernels.ranks import median_of
 from datalab.operations.operation import FileRef, OperationError, Work
 
 _SAME_EXPOSURE: Final = 1e-3
 """Relative difference."""
+_HELD_BYTES: Final = 4 << 20
+"""Of rows as they are stored: they are worked on with 64 bits."""
 Floats = NDArray[np.float32]
 
 
@@ -55,6 +59,13 @@ class Masters:
         if self.mask is not None:
             values[self.mask.rows(rows.start, rows.stop) != 0] = np.nan
         return valid(values, reader.bad(rows.start, rows.stop))
+
+    def all_applied(self, reader: FrameReader) -> Floats:
+        """Return a frame, calibrated some rows at a time."""
+        pixels = np.empty(reader.shape, np.float32)
+        for rows in Series([reader], reader.shape, _HELD_BYTES).slices():
+            pixels[rows] = self.applied(reader, rows)
+        return pixels
 
     def exposure_s(self, reader: FrameReader) -> float:
         """Return how long a frame was exposed.
@@ -95,13 +106,13 @@ def masters(
         made = Masters(mask=mask)
     if refs["bias"]:
         series = _opened(stack, work, refs["bias"], shape)
-        bias = _combined(series, lambda reader, rows: valid(reader.rows(*rows), reader.bad(*rows)))
-        made = Masters(_kept(stack, folder / "bias.fits", bias), mask=made.mask)
+        bias = _kept(stack, folder / "bias.fits", _combined(series, _as_it_is))
+        made = Masters(bias, mask=made.mask)
     if refs["dark"]:
         series = _opened(stack, work, refs["dark"], shape)
         exposure_s = None if made.bias else _common_exposure_s(series)
-        dark = _combined(series, lambda reader, rows: _per_second(made, reader, slice(*rows)))
-        made = Masters(made.bias, _kept(stack, folder / "dark.fits", dark), None, made.mask, exposure_s)
+        dark = _kept(stack, folder / "dark.fits", _combined(series, partial(_per_second, made)))
+        made = Masters(made.bias, dark, None, made.mask, exposure_s)
     if refs["flat"]:
         series = _opened(stack, work, refs["flat"], shape)
         flat = _kept(stack, folder / "flat.fits", _flat(series, made))
@@ -129,6 +140,10 @@ def _common_exposure_s(series: Series) -> float:
     return times[0]
 
 
+def _as_it_is(reader: FrameReader, rows: slice) -> Floats:
+    return valid(reader.rows(rows.start, rows.stop), reader.bad(rows.start, rows.stop))
+
+
 def _per_second(before: Masters, dark: FrameReader, rows: slice) -> Floats:
     exposure_s = _exposure_s(dark)
     if not exposure_s:
@@ -140,7 +155,7 @@ def _opened(stack: ExitStack, work: Work, refs: Sequence[FileRef], shape: tuple[
     readers = [stack.enter_context(FrameReader(work.path(ref), ref.basename)) for ref in refs]
     for reader in readers:
         same_size(reader, shape)
-    return Series(readers, shape)
+    return Series(readers, shape, _HELD_BYTES)
 
 
 def same_size(reader: FrameReader, shape: tuple[int, int]) -> None:
@@ -154,10 +169,10 @@ def same_size(reader: FrameReader, shape: tuple[int, int]) -> None:
         raise OperationError(f"{reader.name} has {ours} pixels and the first input file {theirs}")
 
 
-def _combined(series: Series, rows_of: Callable[[FrameReader, tuple[int, int]], Any]) -> Floats:
+def _combined(series: Series, rows_of: Callable[[FrameReader, slice], Floats]) -> Floats:
     result = np.empty(series.shape, np.float32)
     for rows in series.slices():
-        images = [rows_of(reader, (rows.start, rows.stop)) for reader in series.readers]
+        images = [rows_of(reader, rows) for reader in series.readers]
         median(images, out=result[rows])
     return result
 
@@ -166,12 +181,10 @@ def _flat(series: Series, before: Masters) -> Floats:
     """Return the median of flats that were brought to a median of 1, brought there itself."""
     levels: dict[FrameReader, float] = {}
     for reader in series.readers:
-        levels[reader] = median_of(before.applied(reader, slice(0, series.shape[0])))
+        levels[reader] = median_of(before.all_applied(reader))
         if not levels[reader] > 0:
             raise OperationError(f"{reader.name} is a flat without light: its median is {levels[reader]}")
-    flat = _combined(
-        series, lambda reader, rows: before.applied(reader, slice(*rows)) / np.float32(levels[reader])
-    )
+    flat = _combined(series, lambda reader, rows: before.applied(reader, rows) / np.float32(levels[reader]))
     flat /= np.float32(median_of(flat))
     flat[~(flat > 0)] = np.nan
     return flat

@@ -21,6 +21,7 @@ OPERATIONS = CollectionSpec(
         Index(("session", "number")),
         Index(("key", "state")),
         Index(("owner", "state", "number")),
+        Index(("owner", "ended_us")),
         Index(("state", "number")),
     ),
 )
@@ -30,6 +31,26 @@ UPLOADS = CollectionSpec(
     (Index(("owner", "basename"), unique=True), Index(("owner", "created_us")), Index(("key",))),
 )
 """Bodies are ``domain.uploads.Upload``."""
+RECIPES = CollectionSpec(
+    "datalab_recipes",
+    (Index(("owner", "modified_us")), Index(("owner", "name", "modified_us"))),
+)
+"""Bodies are ``domain.recipes.Recipe``."""
+RUNS = CollectionSpec(
+    "datalab_runs",
+    (
+        Index(("owner", "number")),
+        Index(("owner", "recipe", "number")),
+        Index(("owner", "session", "number")),
+        Index(("owner", "session", "recipe", "number")),
+        Index(("owner", "state")),
+        Index(("session", "state")),
+        Index(("due_s",)),
+    ),
+)
+"""Bodies are ``domain.runs.Run``."""
+RUNS_MADE_OF = CollectionSpec("datalab_runs_made_of")
+"""Bodies are ``domain.runs.Made``; a document's name is its run's."""
 USERS = CollectionSpec("datalab_users", (Index(("created_us",)),))
 """Bodies are ``domain.users.User``; a document's name is the user's."""
 TOKENS = CollectionSpec("datalab_tokens", (Index(("user", "created_us")),))

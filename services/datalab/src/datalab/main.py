@@ -22,7 +22,8 @@ from shared.settings import load
 PURPOSE = "Data sessions, and operations on FITS images in them."
 COMMANDS = "Other commands: datalab worker, users, tokens, sessions, populate-test-data; each knows --help."
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-HEADERS = ("authorization", "content-type")
+HEADERS = ("authorization", "content-type", "range", "if-range")
+READ_HEADERS = ("content-range", "accept-ranges", "etag")
 COLLECTED_AFTER = 50_000
 """New objects before they are looked through for garbage: a list of sessions makes more, and needs them all
 until it is answered; looking again and again took a quarter of its time."""
@@ -51,6 +52,7 @@ def create_app(
             allow_origins=settings.cors_origins,
             allow_methods=METHODS,
             allow_headers=HEADERS,
+            expose_headers=READ_HEADERS,
         )
     return app
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.errors import NotFoundError
 from shared.state import Collection
 
-Kind = Literal["session", "operation", "upload"]
+Kind = Literal["session", "operation", "upload", "recipe", "run"]
 
 
 class Counter(BaseModel):
@@ -23,7 +23,7 @@ class Counter(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Gives the numbers that clients know sessions, operations and uploads by; any process may."""
+    """Gives the numbers that clients know sessions, operations and the like by; any process may."""
 
     counters: Collection[Counter]
 

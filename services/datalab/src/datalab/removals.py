@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from datalab.domain.asked import AskedOperation
 from datalab.ports import Operations
@@ -18,12 +19,20 @@ LOOK_EVERY_S = 30.0
 AT_ONCE = 8
 
 
+class SessionRuns(Protocol):
+    """Whoever keeps runs of recipes."""
+
+    async def forget(self, session: int) -> None:
+        """Delete the runs of a session."""
+
+
 @dataclass(frozen=True, slots=True)
 class Removals:
     """Deletes operations, and what is left of sessions."""
 
     sessions: Sessions
     operations: Operations
+    runs: SessionRuns
 
     async def forget(self, found: Sequence[AskedOperation]) -> None:
         """Delete operations."""
@@ -46,8 +55,9 @@ class Removals:
                     await self.sessions.removed.wait()
 
     async def finish(self) -> None:
-        """Delete the sessions that were taken away, and their operations first."""
+        """Delete the sessions that were taken away, and their runs and operations first."""
         async for document in self.sessions.documents.each({"removing": True}):
+            await self.runs.forget(document.body.number)
             await self.forget(await self.sessions.operations_of([document.body.number]))
             with suppress(RevisionError):  # another process was faster
                 await self.sessions.documents.delete(document)

@@ -8,20 +8,37 @@ from contextlib import asynccontextmanager
 from datalab.accounts import Accounts
 from datalab.adapters.portal import Portal, open_portal
 from datalab.analysis.asking import IDLE_S, MEMORY_BYTES, TIME_LIMIT_S, Analyses
-from datalab.collections import COUNTERS, OPERATIONS, SESSIONS, TOKENS, UPLOADS, USERS
+from datalab.collections import (
+    COUNTERS,
+    OPERATIONS,
+    RECIPES,
+    RUNS,
+    RUNS_MADE_OF,
+    SESSIONS,
+    TOKENS,
+    UPLOADS,
+    USERS,
+)
 from datalab.config import Settings
 from datalab.domain.asked import AskedOperation
+from datalab.domain.recipes import Recipe
+from datalab.domain.runs import Made, Run
 from datalab.domain.sessions import DataSession
 from datalab.domain.uploads import Upload
 from datalab.domain.users import Token, User
 from datalab.doorkeeper import Doorkeeper
 from datalab.execution.collections import COLLECTIONS as EXECUTION
 from datalab.execution.events import SERVICE
-from datalab.execution.opening import SUBSCRIPTIONS, opened_operations
+from datalab.execution.opening import SUBSCRIPTIONS, Execution, opened_operations
 from datalab.execution.processes import Processes
 from datalab.laboratory import Laboratory
+from datalab.listing import Listing
 from datalab.numbers import Counter, Numbers
 from datalab.operations.registry import Registry, registry
+from datalab.recipes.applying import Applying
+from datalab.recipes.keeping import Recipes
+from datalab.recipes.running import Running
+from datalab.recipes.runs import Runs
 from datalab.removals import Removals
 from datalab.sessions import Sessions
 from datalab.uploads import Uploads
@@ -29,10 +46,22 @@ from datalab.waiting import Waiting
 from shared.platform import Platform, service_platform
 from shared.service import Resources, Service, State
 from shared.state import Collection
+from shared.state.owner import process_owner
 
 __all__ = ["COLLECTIONS", "SERVICE", "SUBSCRIPTIONS", "resources"]
 
-COLLECTIONS = (SESSIONS, OPERATIONS, UPLOADS, USERS, TOKENS, COUNTERS, *EXECUTION)
+COLLECTIONS = (
+    SESSIONS,
+    OPERATIONS,
+    RECIPES,
+    RUNS,
+    RUNS_MADE_OF,
+    UPLOADS,
+    USERS,
+    TOKENS,
+    COUNTERS,
+    *EXECUTION,
+)
 
 
 def resources(
@@ -62,12 +91,15 @@ def resources(
             )
             accounts = Accounts(Collection(on.store, USERS, User), Collection(on.store, TOKENS, Token))
             uploads = _uploads(settings, on, numbers)
+            runs = Runs(Collection(on.store, RUNS, Run), Collection(on.store, RUNS_MADE_OF, Made), numbers)
             async with (
-                opened_operations(settings, on, service, operations, sessions) as execution,
+                opened_operations(settings, on, service, operations, sessions, [runs.heed]) as execution,
                 _processes(settings, on) as processes,
             ):
-                removals = Removals(sessions, execution.operations)
+                removals = Removals(sessions, execution.operations, runs)
                 analyses = Analyses(execution.files, on.objects, processes)
+                running = _running(settings, runs, sessions, execution)
+                service.background("recipes", running.run)
                 service.background("pictures", analyses.run)
                 service.background("removals", removals.run)
                 service.background("uploads", uploads.run)
@@ -78,11 +110,14 @@ def resources(
                     sessions,
                     removals,
                     execution.operations,
+                    Listing(sessions.asked, execution.operations),
                     operations,
                     uploads,
                     Waiting(service.draining),
                     analyses,
                     execution.links,
+                    Recipes(Collection(on.store, RECIPES, Recipe), numbers),
+                    Applying(runs, running, execution.files, operations),
                 )
                 yield {
                     "laboratory": laboratory,
@@ -91,6 +126,18 @@ def resources(
                 }
 
     return opened
+
+
+def _running(settings: Settings, runs: Runs, sessions: Sessions, execution: Execution) -> Running:
+    return Running(
+        runs,
+        sessions,
+        execution.operations,
+        settings.max_unfinished,
+        settings.max_operations,
+        process_owner(),
+        settings.lease,
+    )
 
 
 def _uploads(settings: Settings, on: Platform, numbers: Numbers) -> Uploads:

@@ -14,13 +14,12 @@ from datalab.domain.sessions import DataSession, session_id, too_large, with_ite
 from datalab.numbers import Numbers
 from datalab.wire.errors import RefusedError, missing
 from shared.errors import NotFoundError
-from shared.state import Between, Collection, Document, OneOf, Order, Where
+from shared.state import Between, Collection, OneOf, Order, Where
 
 ACCESSED_EVERY_US = 60 * 1_000_000
 """How exactly it is known when a session was read last: not each poll is a write."""
 SESSIONS_AT_ONCE = 500
-OPERATIONS_AT_ONCE = 5000
-"""Documents of one question to the store; each costs a sorting there."""
+"""Documents of one question to the store."""
 OLDEST_FIRST = Order("number")
 NEWEST_FIRST = Order("modified_us", descending=True)
 
@@ -178,7 +177,7 @@ class Sessions:
         if not numbers:
             return []
         where: Where = {"session": OneOf(tuple(numbers))}
-        return [document.body async for document in self._asked(where)]
+        return [document.body async for document in self.asked.each(where, order=OLDEST_FIRST)]
 
     async def _changed(self, session: DataSession, update: Mapping[str, Any]) -> DataSession:
         document = await self.documents.update(
@@ -195,15 +194,6 @@ class Sessions:
             )
             for record in page.records:
                 yield record.body
-            if (cursor := page.cursor) is None:
-                return
-
-    async def _asked(self, where: Where) -> AsyncIterator[Document[AskedOperation]]:
-        cursor: str | None = None
-        while True:
-            page = await self.asked.find(where, order=OLDEST_FIRST, limit=OPERATIONS_AT_ONCE, after=cursor)
-            for document in page.items:
-                yield document
             if (cursor := page.cursor) is None:
                 return
 

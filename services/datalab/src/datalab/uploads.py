@@ -17,6 +17,7 @@ from datalab.wire.errors import RefusedError, missing
 from shared.errors import TransientError
 from shared.objects.port import ObjectStore
 from shared.state import AlreadyExistsError, Collection, Order, RevisionError
+from shared.turns import Turns
 
 PREFIX = "datalab/uploads"
 AT_ONCE = 16
@@ -38,7 +39,7 @@ class Uploads:
     quota_bytes: int
     at_most_bytes: int
     """Of one file."""
-    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    _turns: Turns = field(default_factory=lambda: Turns(AT_ONCE, AT_ONCE, "Too many files arrive at once."))
 
     async def add(self, owner: str, raw_name: str, content: AsyncIterator[bytes]) -> tuple[Upload, bool]:
         """Store a file and return it, and whether it is new; the same file under its name is no other.
@@ -49,9 +50,7 @@ class Uploads:
             TransientError: Too many files arrive at once.
         """
         name = base_name(raw_name)
-        if self._slots.locked():
-            raise TransientError("Too many files arrive at once.")
-        async with self._slots:
+        async with self._turns.turn():
             stored = await self._stored(owner, name, content)
         try:
             return await self._listed(stored)

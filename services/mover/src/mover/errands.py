@@ -9,15 +9,10 @@ from contextlib import asynccontextmanager
 from mover.config import Settings
 from mover.domain.telling import line_text, plan_text, report_text
 from mover.runs import Runs, open_runs
-from shared.errors import InvalidInputError, PermanentError, TransientError
+from shared.errors import PermanentError, TransientError
+from shared.exits import IN_PART, exit_code
 from shared.settings import PlatformSettings, load
 from shared.state.open import open_store
-
-EXIT_FAILED = 1
-EXIT_BAD_INPUT = 2
-EXIT_IN_PART = 3
-EXIT_TRY_LATER = 75
-"""``EX_TEMPFAIL`` of sysexits(3)."""
 
 
 async def move_once(settings: Settings) -> int:
@@ -30,7 +25,7 @@ async def move_once(settings: Settings) -> int:
         _say(report_text(report))
         for error in report.errors:
             _complain(error)
-        return EXIT_IN_PART if report.errors else 0
+        return IN_PART if report.errors else 0
 
     return await _errand(settings, moved)
 
@@ -51,7 +46,7 @@ async def _errand(settings: Settings, doing: Callable[[Runs], Awaitable[int]]) -
             return await doing(runs)
     except (PermanentError, TransientError) as error:
         _complain(error)
-        return _exit_code(error)
+        return exit_code(error)
 
 
 @asynccontextmanager
@@ -68,13 +63,3 @@ def _say(text: str) -> None:
 
 def _complain(error: object) -> None:
     sys.stderr.write(f"mover: {error}\n")
-
-
-def _exit_code(error: PermanentError | TransientError) -> int:
-    match error:
-        case InvalidInputError():
-            return EXIT_BAD_INPUT
-        case PermanentError():
-            return EXIT_FAILED
-        case _:
-            return EXIT_TRY_LATER

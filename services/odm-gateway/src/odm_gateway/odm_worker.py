@@ -7,7 +7,6 @@ The job lies in ``job.json`` beside ``PROJECT``.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import shlex
@@ -24,6 +23,7 @@ from odm_gateway.domain.outputs import missing_products, single_assets
 from odm_gateway.runner.run import Run
 from odm_gateway.runner.status import Status
 from odm_gateway.runner.workspace import PROJECT, Workspace
+from shared.file_lock import lock_now
 
 DONE, REFUSED, CANCELED = 0, 1, 3
 GRACE_S = 6.0
@@ -97,13 +97,12 @@ def _send(**message: object) -> None:
 def _only_worker(workspace: Workspace) -> Iterator[bool]:
     """Hold the project's lock, if it is free; the kernel lets go of it however the process ends."""
     workspace.project.mkdir(parents=True, exist_ok=True)
-    with (workspace.project / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+    lock = lock_now(workspace.project / ".lock")
+    if lock is None:
+        yield False
+        return
+    with lock:
+        yield True
 
 
 def _stop_with_parent(run: Run) -> None:

@@ -9,43 +9,27 @@ an image nor a rejection ends the process, with its traceback on standard error.
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import signal
 import sys
 from typing import IO, Any
 
 from scaler.codec_files import read_file, write_file
 from scaler.domain.asks import Asks, Interpolation, RejectedError
 from scaler.imaging import scale_image, turbo
-
-_DIE_WITH_PARENT = 1
-"""``PR_SET_PDEATHSIG`` of prctl(2)."""
+from shared.child import answers, be_a_child
 
 
 def main() -> None:
     """Answer until standard input ends."""
     parent, niceness, given, taken = (int(one) for one in sys.argv[1:5])
-    _be_a_child(parent, niceness)
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print must not look like an answer
-    _say(answers, {"turbo": turbo.is_there()})
-    for line in sys.stdin:
-        _say(answers, _answer(json.loads(line), given, taken))
-
-
-def _be_a_child(parent: int, niceness: int) -> None:
-    """Leave the processor to others first, leave signals from the terminal to the parent, and die with it."""
+    be_a_child(parent, niceness)
     import cv2  # noqa: PLC0415 - the only use
 
-    os.nice(niceness)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit("the parent is gone")
     cv2.setNumThreads(1)  # as many processes as cores, one thread each
+    out = answers()
+    _say(out, {"turbo": turbo.is_there()})
+    for line in sys.stdin:
+        _say(out, _answer(json.loads(line), given, taken))
 
 
 def _answer(ask: dict[str, Any], given: int, taken: int) -> dict[str, Any]:
@@ -66,9 +50,9 @@ def _answer(ask: dict[str, Any], given: int, taken: int) -> dict[str, Any]:
     }
 
 
-def _say(answers: IO[str], answer: dict[str, Any]) -> None:
-    answers.write(json.dumps(answer) + "\n")
-    answers.flush()
+def _say(out: IO[str], answer: dict[str, Any]) -> None:
+    out.write(json.dumps(answer) + "\n")
+    out.flush()
 
 
 if __name__ == "__main__":

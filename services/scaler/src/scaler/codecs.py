@@ -22,8 +22,9 @@ from scaler.codec_files import nameless_file, read_file, write_file
 from scaler.domain.asks import Asks, RejectedError, Scaled
 from scaler.imaging import check_size, read_header
 from shared.budget import Budget
+from shared.cores import cores
 from shared.errors import TransientError
-from shared.warm import WarmProcesses, kill
+from shared.warm import WarmProcesses, kill, starting
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,6 @@ TIME_LIMIT_S: Final = 120.0
 IDLE_S: Final = 60.0
 NICENESS: Final = 10
 """The event loop of the service comes first."""
-_START_S: Final = 60.0
 _LONGEST_ANSWER: Final = 1 << 20
 _ENVIRONMENT: Final = {
     "OPENCV_LOG_LEVEL": "SILENT",  # what a decoder complains of is in the answer
@@ -72,7 +72,7 @@ class Codecs:
         turbo: bool = True,
         niceness: int = NICENESS,
     ) -> None:
-        self.slots = workers or _cores()
+        self.slots = workers or cores()
         self._pixels_at_most, self._turbo = pixels_at_most, turbo
         self._time_limit_s, self._niceness = time_limit_s, niceness
         self._memory = Budget(decoded_bytes)
@@ -155,14 +155,10 @@ class _Worker:
             raise
         worker = cls(process, files[0], files[1])
         try:
-            async with asyncio.timeout(_START_S):
+            async with starting(worker):
                 worker.has_turbo = (await worker._answer())["turbo"]
         except (TimeoutError, _CrashedError) as error:
-            await worker.end()
             raise TransientError(f"a process for images does not start: {error}") from error
-        except BaseException:
-            await worker.end()
-            raise
         return worker
 
     @property
@@ -211,10 +207,6 @@ async def _finished(work: Callable[..., Any], *given: Any) -> Any:
     except asyncio.CancelledError:
         await asyncio.wait([running])
         raise
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _close(files: list[int]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from aiohttp import ClientError, ClientResponse
@@ -13,9 +11,9 @@ from yarl import URL
 
 from shared.dav.errors import ChangedError, FullError, LockedError, RefusedError
 from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
+from shared.retry_after import read_retry_after
 from shared.urls import shown_url
 
-RETRY_AFTER_AT_MOST = timedelta(days=1)
 SAID_WITHIN_S = 5.0
 SAID_AT_MOST_BYTES = 8 << 10
 SAID_AT_MOST_CHARACTERS = 200
@@ -87,7 +85,7 @@ def _lasting(status: int, where: str, said: str) -> PermanentError:
 
 
 def _passing(response: ClientResponse, where: str, said: str) -> TransientError:
-    retry_after = _retry_after(response.headers.get("Retry-After", ""))
+    retry_after = read_retry_after(response.headers.get("Retry-After"))
     text = f"{where} answers {response.status}{said}"
     match response.status:
         case 423:
@@ -107,18 +105,6 @@ def _redirected(response: ClientResponse, where: str) -> InvalidInputError:
         f"{where} redirects to {shown(target)}; a login is not sent on, so set that address if it is right",
         field="url",
     )
-
-
-def _retry_after(text: str) -> timedelta | None:
-    """Read seconds or a date, and no more than a day."""
-    try:
-        if text.isdecimal() and text.isascii():
-            asked = timedelta(seconds=min(int(text), RETRY_AFTER_AT_MOST.total_seconds()))
-        else:
-            asked = parsedate_to_datetime(text) - datetime.now(UTC)
-    except (TypeError, ValueError):
-        return None
-    return max(timedelta(0), min(asked, RETRY_AFTER_AT_MOST))
 
 
 def shown(url: URL) -> str:

@@ -13,6 +13,7 @@ from shared.errors import PermanentError, TransientError
 from shared.messaging.codec import STRUCTURED_TYPE
 from shared.messaging.metrics import EVENTS_PUBLISHED, OUTBOX_DOCUMENTS
 from shared.messaging.port import Message, Transport, UnroutableError
+from shared.rhythm import until_next_s
 from shared.state.port import OutboxEntry, Record, RevisionError, Store
 
 log = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ class OutboxRelay:
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(until_next_s(LOOK_EVERY_S)):
                     await self._woken.wait()
 
     async def flush(self) -> None:

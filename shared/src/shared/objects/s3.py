@@ -223,19 +223,8 @@ class S3Objects:
 
     async def presign(self, key: str, *, expires: timedelta, shown: Shown | None = None) -> str:
         """Return a URL that lets anybody read the object until it expires."""
-        shown = shown or Shown()
-        overrides = {
-            "ResponseContentDisposition": shown.content_disposition,
-            "ResponseContentType": shown.content_type,
-        }
-        wanted = {name: value for name, value in overrides.items() if value}
         with s3_errors(key):
-            url: str = await self._client.generate_presigned_url(
-                "head_object" if shown.is_head else "get_object",
-                Params=self._target(key) | wanted,
-                ExpiresIn=int(expires.total_seconds()),
-            )
-        return url
+            return await self._sender.url(self._target(key), int(expires.total_seconds()), shown or Shown())
 
     @property
     def parts(self) -> Parts:

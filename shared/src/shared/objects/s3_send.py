@@ -17,21 +17,27 @@ from botocore.exceptions import BotoCoreError
 from yarl import URL
 
 from shared.bulk import Bulk
-from shared.objects.port import StoredObject
+from shared.objects.port import Shown, StoredObject
 from shared.objects.s3_body import HashedBody
 from shared.objects.s3_headers import describing
-from shared.objects.s3_sign import Put, signed
+from shared.objects.s3_sign import Get, Put, presigned, signed
 
 SMALL_BYTES = 128 << 10
 """Up to here, a thread is not worth while."""
 _SUCCESS = 200
+_QUERY = {
+    "ResponseContentDisposition": "response-content-disposition",
+    "ResponseContentType": "response-content-type",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Bucket:
     """Where the objects of a bucket are, as botocore finds it, and where we sign for."""
 
-    url: URL
+    origin: str
+    host: str
+    path: str
     region: str
 
 
@@ -52,11 +58,11 @@ class ShortWay:
         bucket = await self._bucket(target["Bucket"])
         if bucket is None:
             return None
-        path = f"{bucket.url.raw_path}{quote(target['Key'], safe='/~')}"
+        path = f"{bucket.path}{quote(target['Key'], safe='/~')}"
         asked = urlencode(sorted(query.items()), quote_via=quote, safe="~")
-        put = Put(bucket.url.host_port_subcomponent or "", path, asked, body.sha256)
+        put = Put(bucket.host, path, asked, body.sha256)
         who = await self.credentials.get_frozen_credentials()
-        url = URL(f"{bucket.url.origin()}{path}{'?' if asked else ''}{asked}", encoded=True)
+        url = URL(f"{bucket.origin}{path}{'?' if asked else ''}{asked}", encoded=True)
         try:
             async with self.bulk.exchange(
                 "PUT", url, signed(put, headers, who, bucket.region), body.pieces
@@ -67,6 +73,25 @@ class ShortWay:
                 return answer.headers if is_stored else None
         except (OSError, ValueError):  # out of reach, or a header that botocore may know to write
             return None
+
+    async def url(
+        self, target: Mapping[str, str], expires_s: int, shown: Mapping[str, str], method: str
+    ) -> str | None:
+        """Return a URL that lets anybody read an object until it expires; None: botocore has to make it.
+
+        Args:
+            target: The object.
+            expires_s: How long from now.
+            shown: The query that says what the answer is to look like.
+            method: GET or HEAD.
+        """
+        bucket = await self._bucket(target["Bucket"])
+        if bucket is None:
+            return None
+        path = f"{bucket.path}{quote(target['Key'], safe='/~')}"
+        get = Get(bucket.host, path, bucket.region, method)
+        who = await self.credentials.get_frozen_credentials()
+        return f"{bucket.origin}{path}?{presigned(get, shown, expires_s, who)}"
 
     async def _bucket(self, name: str) -> _Bucket | None:
         if name not in self._buckets:
@@ -87,7 +112,8 @@ class ShortWay:
             return None
         if parts.scheme in getproxies() and not proxy_bypass(parts.hostname or ""):
             return None
-        return _Bucket(URL(presigned.partition("?")[0][:-1], encoded=True), scope[-3])
+        url = URL(presigned.partition("?")[0][:-1], encoded=True)
+        return _Bucket(str(url.origin()), url.host_port_subcomponent or "", url.raw_path, scope[-3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +122,24 @@ class Sender:
 
     client: Any
     short_way: ShortWay | None = None
+
+    async def url(self, target: Mapping[str, str], expires_s: int, shown: Shown) -> str:
+        """Return a URL that lets anybody read an object until it expires."""
+        wanted = {
+            "ResponseContentDisposition": shown.content_disposition,
+            "ResponseContentType": shown.content_type,
+        }
+        if self.short_way:
+            query = {_QUERY[name]: value for name, value in wanted.items() if value}
+            url = await self.short_way.url(target, expires_s, query, "HEAD" if shown.is_head else "GET")
+            if url is not None:
+                return url
+        given: str = await self.client.generate_presigned_url(
+            "head_object" if shown.is_head else "get_object",
+            Params={**target, **{name: value for name, value in wanted.items() if value}},
+            ExpiresIn=expires_s,
+        )
+        return given
 
     async def whole(
         self, target: Mapping[str, str], body: HashedBody, about: StoredObject, conditions: Mapping[str, str]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,9 +13,9 @@ from starlette.exceptions import HTTPException
 
 from shared.errors import ConflictError, InvalidInputError, NotFoundError, TransientError
 from shared.redaction import is_secret_name, redact_text
+from shared.retry_after import retry_after_headers
 
 SHOWN_CHARACTERS = 100
-RETRY_AFTER = timedelta(seconds=5)
 
 
 class Fault(BaseModel):
@@ -114,8 +112,7 @@ async def _conflict(request: Request, error: Exception) -> JSONResponse:
 
 async def _transient(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, TransientError)
-    seconds = math.ceil((error.retry_after or RETRY_AFTER).total_seconds())
-    return _answer(request, 503, str(error), headers={"Retry-After": str(max(1, seconds))})
+    return _answer(request, 503, str(error), headers=retry_after_headers(error))
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Protocol
 
 from yarl import URL
 
 from shared.errors import InvalidInputError, NotFoundError, TransientError
+from shared.retry_after import read_retry_after
 from shared.sources.port import SourceChangedError, SourceForbiddenError
 from shared.urls import shown_url
 
@@ -61,7 +61,9 @@ def meaning(answer: Answer) -> Exception:
     """Return the error that an unwanted answer is."""
     where, status = shown(answer.url), answer.status
     if status in _MAY_PASS:
-        return TransientError(f"{where} answers {status}", retry_after=_retry_after(answer))
+        return TransientError(
+            f"{where} answers {status}", retry_after=read_retry_after(answer.headers.get("Retry-After"))
+        )
     match status:
         case 401 | 403:
             return SourceForbiddenError(f"{where} may not be read with what we log in with ({status})")
@@ -71,11 +73,6 @@ def meaning(answer: Answer) -> Exception:
             return SourceChangedError(f"{where} was replaced since it was listed ({status})")
         case _:
             return InvalidInputError(f"{where} answers {status}, which is of no use here", field="source")
-
-
-def _retry_after(answer: Answer) -> timedelta | None:
-    text = answer.headers.get("Retry-After", "")
-    return timedelta(seconds=int(text)) if text.isdecimal() and len(text) <= 6 else None  # noqa: PLR2004 - 11 days
 
 
 def is_strong(token: str) -> bool:

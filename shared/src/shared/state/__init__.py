@@ -1,6 +1,6 @@
 """The store of versioned documents."""
 
-from shared.state.documents import Change, Collection, Document, Documents, LeaseLostError
+from shared.state.documents import Change, Collection, Document, Documents, LeaseLostError, if_changed
 from shared.state.port import (
     AlreadyExistsError,
     Between,
@@ -28,4 +28,5 @@ __all__ = [
     "RevisionError",
     "Store",
     "Where",
+    "if_changed",
 ]

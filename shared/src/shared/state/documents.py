@@ -56,6 +56,16 @@ class Change(Generic[M]):
     expires_at: datetime | None = None
 
 
+def if_changed(change: Callable[[M], Change[M] | M]) -> Callable[[M], Change[M] | M | None]:
+    """Return a change for ``Collection.update`` that writes nothing where the very same body comes back."""
+
+    def changed(body: M) -> Change[M] | M | None:
+        wanted = change(body)
+        return None if (wanted.body if isinstance(wanted, Change) else wanted) is body else wanted
+
+    return changed
+
+
 @dataclass(frozen=True, slots=True)
 class Documents(Generic[M]):
     """A page of documents and the cursor of the next (None: there is none)."""
@@ -122,7 +132,7 @@ class Collection(Generic[M]):
     async def get(self, document_id: str) -> Document[M] | None:
         """Return the document, or None."""
         record = await self.store.get(self.spec.name, document_id)
-        return self._typed(record) if record else None
+        return self.typed(record) if record else None
 
     async def load(self, document_id: str) -> Document[M]:
         """Return the document.
@@ -176,7 +186,7 @@ class Collection(Generic[M]):
         now = datetime.now(UTC)
         claim = Claim(where, Lease(owner, now + hold), now, order or Order())
         record = await self.store.claim(self.spec.name, claim)
-        return self._typed(record) if record else None
+        return self.typed(record) if record else None
 
     async def renew(self, document_id: str, *, owner: str, hold: timedelta) -> None:
         """Hold the lease for ``hold`` from now.
@@ -199,7 +209,7 @@ class Collection(Generic[M]):
     ) -> Documents[M]:
         """Return a page of matching documents; ``after`` is the cursor of the page before."""
         page = await self.store.find(self.spec.name, where, order=order, limit=limit, after=after)
-        return Documents([self._typed(record) for record in page.records], page.cursor)
+        return Documents([self.typed(record) for record in page.records], page.cursor)
 
     async def each(self, where: Where, *, order: Order | None = None) -> AsyncIterator[Document[M]]:
         """Iterate over all matching documents, read page by page."""
@@ -223,6 +233,20 @@ class Collection(Generic[M]):
             RevisionError: It was changed since, or is gone.
         """
         await self.store.delete(self.spec.name, document.record)
+
+    def typed(self, record: Record) -> Document[M]:
+        """Return the document that a record of this collection holds.
+
+        Raises:
+            DamagedError: It is of another form.
+        """
+        try:
+            return Document(record, self._model.model_validate(record.body))
+        except ValidationError as error:
+            raise DamagedError(
+                f"{self.spec.name}/{record.id} is not a {self._model.__name__}: {error.errors()[0]['msg']} at"
+                f" {error.errors()[0]['loc']}; was it written by a newer release?"
+            ) from error
 
     async def _swap(
         self, current: Document[M], wanted: Change[M] | M, seen: Event[Any] | None
@@ -253,15 +277,6 @@ class Collection(Generic[M]):
             except RevisionError:
                 continue
             return
-
-    def _typed(self, record: Record) -> Document[M]:
-        try:
-            return Document(record, self._model.model_validate(record.body))
-        except ValidationError as error:
-            raise DamagedError(
-                f"{self.spec.name}/{record.id} is not a {self._model.__name__}: {error.errors()[0]['msg']} at"
-                f" {error.errors()[0]['loc']}; was it written by a newer release?"
-            ) from error
 
     def _woken(self, events: Sequence[Event[Any]]) -> None:
         if events and self._wake:

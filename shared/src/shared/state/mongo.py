@@ -33,7 +33,7 @@ from shared.state.port import (
     RevisionError,
     Where,
 )
-from shared.state.query import Catalogue, Position, Query, check_id, check_limit, to_us
+from shared.state.query import Catalogue, Found, Position, Query, check_id, check_limit, to_us
 
 try:
     from bson.errors import BSONError
@@ -170,8 +170,9 @@ class MongoStore:
         start = query.start(after)
         check_limit(limit)
         documents = await self._documents(query, start, limit + 1)
-        records = [to_record(document) for document in documents[:limit]]
-        return Page(records, query.cursor(records[-1]) if len(documents) > limit else None)
+        found = Found(documents[:limit], to_record)
+        versions = [(document["_id"], document["revision"]) for document in documents[:limit]]
+        return Page(found, query.cursor(found[-1]) if len(documents) > limit else None, versions)
 
     async def count(self, collection: str, where: Where) -> int:
         """Return how many documents match."""

@@ -20,6 +20,7 @@ from shared.state.port import Between, CollectionSpec, Index, Lease, OneOf, Reco
 from shared.state.query import (
     Position,
     Query,
+    body_from,
     body_text,
     check_id,
     comparable,
@@ -68,7 +69,7 @@ def to_record(document: Mapping[str, Any]) -> Record:
     owner, expires_at = document.get("lease_owner"), document.get("expires_at")
     return Record(
         document["_id"],
-        json.loads(document["body"]),
+        body_from(document["body"]),
         document["revision"],
         entries_from(document.get("outbox")),
         tuple(document["seen"]),

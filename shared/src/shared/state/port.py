@@ -92,13 +92,21 @@ class Order:
     field: str | None = None
     descending: bool = False
 
+    @classmethod
+    def named(cls, sort: str) -> Order:
+        """Return what clients write as a field, with - in front of it for the largest first."""
+        return cls(sort.removeprefix("-"), descending=sort.startswith("-"))
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some records and where the next ones begin (None: there are no more)."""
 
     records: Sequence[Record]
+    """Each is made of what was read whenever it is looked at."""
     cursor: str | None
+    versions: Sequence[tuple[str, int]]
+    """Id and revision of each."""
 
 
 @dataclass(frozen=True, slots=True)

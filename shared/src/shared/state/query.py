@@ -6,10 +6,13 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
+
+from pydantic_core import from_json
+from typing_extensions import override
 
 from shared.errors import InvalidInputError
 from shared.state.port import Between, CollectionSpec, Json, OneOf, Order, OutboxEntry, Record, Scalar, Where
@@ -18,6 +21,8 @@ COLLECTION_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 FIELD_PATH = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*(\.[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*)*")
 ID_BYTES_AT_MOST = 1000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,30 @@ class Query:
         conditions = sorted((name, repr(wanted)) for name, wanted in self.where.items())
         text = repr((self.spec.name, conditions, self.order))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class Found(Sequence[Record], Generic[R]):
+    """What was found, made into records as they are looked at: most of a search's cost is reading JSON."""
+
+    def __init__(self, rows: Sequence[R], read: Callable[[R], Record]) -> None:
+        self._rows = rows
+        self._read = read
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+
+    @override
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return Found(self._rows[index], self._read)
+        return self._read(self._rows[index])
+
+    @override
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 class Catalogue:
@@ -192,6 +221,16 @@ def body_text(body: Json) -> str:
         return json.dumps(body, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"not a JSON document: {error}", field="body") from error
+
+
+def body_from(text: str) -> Json:
+    """Return what ``body_text`` was made of."""
+    body: Json
+    try:
+        body = from_json(text)
+    except ValueError:  # lone surrogates or deep nesting, which only Python's own reader takes
+        body = json.loads(text)
+    return body
 
 
 def entries_text(outbox: tuple[OutboxEntry, ...]) -> str | None:

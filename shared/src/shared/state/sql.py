@@ -84,11 +84,16 @@ def _holds(field: str, wanted: Scalar | OneOf | Between) -> Condition:
             return Condition(f"{field} = ?", (scalar,))
 
 
-def select_sql(query: Query, part: Part) -> str:
+def select_sql(query: Query, part: Part, columns: str = COLUMNS) -> str:
     """Return the statement that reads the first documents of a part of ``query``."""
     return (
-        f'SELECT {COLUMNS} FROM "{query.spec.name}" WHERE {part.condition.sql} ORDER BY {part.order} LIMIT ?'  # noqa: S608 - checked names
+        f'SELECT {columns} FROM "{query.spec.name}" WHERE {part.condition.sql} ORDER BY {part.order} LIMIT ?'  # noqa: S608 - checked names
     )
+
+
+def rows_sql(table: str) -> str:
+    """Return the statement that reads documents by a JSON list of their rows, each behind its row."""
+    return f'SELECT rowid, {COLUMNS} FROM "{table}" WHERE rowid IN (SELECT value FROM json_each(?))'  # noqa: S608 - a checked name
 
 
 def parts(query: Query, position: Position | None) -> list[Part]:

@@ -20,6 +20,7 @@ from shared.state.port import (
     Claim,
     CollectionSpec,
     Lease,
+    OneOf,
     Order,
     Page,
     Record,
@@ -28,8 +29,10 @@ from shared.state.port import (
 )
 from shared.state.query import (
     Catalogue,
+    Found,
     Position,
     Query,
+    body_from,
     body_text,
     check_id,
     check_limit,
@@ -38,7 +41,7 @@ from shared.state.query import (
     from_us,
     to_us,
 )
-from shared.state.sql import COLUMNS, Condition, Part, matching, parts, select_sql, table_sql
+from shared.state.sql import COLUMNS, Condition, Part, matching, parts, rows_sql, select_sql, table_sql
 
 UNHELD = "(lease_until IS NULL OR lease_until <= ?)"
 
@@ -89,6 +92,8 @@ class SqliteStore:
     async def claim(self, collection: str, claim: Claim) -> Record | None:
         """Lease the first matching document that nobody holds a live lease on; None: there is none."""
         query = self._declared.query(collection, claim.where, claim.order)
+        if not await self._has(collection, matching(query.where) & _unheld(claim.now)):
+            return None
         return await self._database.write(lambda connection: _claim(connection, query, claim))
 
     async def find(
@@ -109,8 +114,9 @@ class SqliteStore:
         start = query.start(after)
         check_limit(limit)
         rows = await self._database.read(lambda connection: _rows(connection, query, start, limit + 1))
-        records = [_record(row) for row in rows[:limit]]
-        return Page(records, query.cursor(records[-1]) if len(rows) > limit else None)
+        found = Found(rows[:limit], _record)
+        versions = [(row[0], row[1]) for row in rows[:limit]]
+        return Page(found, query.cursor(found[-1]) if len(rows) > limit else None, versions)
 
     async def count(self, collection: str, where: Where) -> int:
         """Return how many documents match."""
@@ -139,20 +145,30 @@ class SqliteStore:
             f'SELECT {COLUMNS} FROM "{self._declared[collection].name}"'  # noqa: S608 - checked name
             " WHERE outbox_since IS NOT NULL ORDER BY outbox_since LIMIT ?"
         )
+        if not await self._has(collection, Condition("outbox_since IS NOT NULL")):
+            return []
         rows = await self._database.read(lambda connection: connection.execute(sql, (limit,)).fetchall())
         return [_record(row) for row in rows]
 
     async def purge_expired(self, collection: str, now: datetime) -> int:
         """Delete documents whose time is over and whose outbox is empty; return how many."""
-        sql = (
-            f'DELETE FROM "{self._declared[collection].name}"'  # noqa: S608 - checked name
-            " WHERE expires_at <= ? AND outbox_since IS NULL"
-        )
-        return await self._database.write(lambda connection: connection.execute(sql, (to_us(now),)).rowcount)
+        expired = Condition("expires_at <= ? AND outbox_since IS NULL", (to_us(now),))
+        if not await self._has(collection, expired):
+            return 0
+        sql = f'DELETE FROM "{collection}" WHERE {expired.sql}'  # noqa: S608 - checked name
+        return await self._database.write(lambda connection: connection.execute(sql, expired.values).rowcount)
 
     async def ping(self) -> None:
         """Return if the store answers."""
         await self._database.read(lambda connection: connection.execute("SELECT 1").fetchone())
+
+    async def _has(self, collection: str, condition: Condition) -> bool:
+        """Return whether there is such a document; many ask every second in vain, so it has to be cheap."""
+        sql = f'SELECT 1 FROM "{self._declared[collection].name}" WHERE {condition.sql} LIMIT 1'  # noqa: S608
+        found = await self._database.look_up(
+            lambda connection: connection.execute(sql, condition.values).fetchone()
+        )
+        return found is not None
 
 
 def _declare(spec: CollectionSpec, connection: sqlite3.Connection) -> None:
@@ -183,7 +199,7 @@ def _record(row: tuple[Any, ...]) -> Record:
     record_id, revision, body, outbox, seen, owner, until, expires_at = row
     return Record(
         record_id,
-        json.loads(body),
+        body_from(body),
         revision,
         entries_from(outbox),
         tuple(json.loads(seen)) if seen else (),
@@ -235,10 +251,27 @@ def _rows(
     connection: sqlite3.Connection, query: Query, start: Position | None, limit: int
 ) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
+    select = _select_sorted if _is_gathered(query) else _select
     for part in parts(query, start):
         if len(rows) < limit:
-            rows += _select(connection, query, part, limit - len(rows))
+            rows += select(connection, query, part, limit - len(rows))
     return rows
+
+
+def _is_gathered(query: Query) -> bool:
+    """Return whether documents come from several places of an index, and have to be sorted."""
+    return any(isinstance(wanted, OneOf) for wanted in query.where.values())
+
+
+def _select_sorted(
+    connection: sqlite3.Connection, query: Query, part: Part, limit: int
+) -> list[tuple[Any, ...]]:
+    """Read as ``_select`` does, but sort before the documents are read: SQLite would sort whole documents."""
+    found = connection.execute(select_sql(query, part, "rowid"), (*part.condition.values, limit))
+    wanted = [row_id for (row_id,) in found]
+    sql = rows_sql(query.spec.name)
+    rows = {row[0]: row[1:] for row in connection.execute(sql, (json.dumps(wanted),))}
+    return [rows[row_id] for row_id in wanted]
 
 
 def _select(
@@ -250,7 +283,11 @@ def _select(
 def claimable(query: Query, now: datetime) -> Part:
     """Return the documents of ``query`` that nobody holds at ``now``."""
     (part,) = parts(query, None)
-    return replace(part, condition=part.condition & Condition(UNHELD, (to_us(now),)))
+    return replace(part, condition=part.condition & _unheld(now))
+
+
+def _unheld(now: datetime) -> Condition:
+    return Condition(UNHELD, (to_us(now),))
 
 
 def _claim(connection: sqlite3.Connection, query: Query, claim: Claim) -> Record | None:

@@ -14,6 +14,7 @@ import structlog
 from pydantic import BaseModel
 
 from shared.errors import PermanentError, TransientError
+from shared.rhythm import until_next_s
 from shared.state.documents import Collection, Document, LeaseLostError
 from shared.state.lease import hold
 from shared.state.owner import process_owner, release_gone
@@ -105,7 +106,9 @@ class WorkQueue(Generic[M]):
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_S):  # wait_for of Python 3.11 loses a cancellation behind a wake
+            async with asyncio.timeout(
+                until_next_s(POLL_S)
+            ):  # wait_for of Python 3.11 loses a cancellation behind a wake
                 await self._due.wait()
         self._due.clear()
 

@@ -12,6 +12,7 @@ import typer
 
 from flightline.session import session
 from shared.errors import InvalidInputError
+from shared.exits import FAILED, IN_PART, LOG_IN
 
 if TYPE_CHECKING:
     from discovery.domain.preferences import Plan
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from discovery.tapis_access import TapisAccess
     from discovery.tapis_flights import Created, Discovered, FoundFlight, TapisFlights
     from shared.settings import PlatformSettings
-
-EXIT_IN_PART = 3
-EXIT_LOG_IN = 77
-"""``EX_NOPERM`` of sysexits(3)."""
 
 
 @dataclass
@@ -44,7 +41,7 @@ class Report:
         """Return what scripts are told."""
         if not self.errors:
             return 0
-        return EXIT_IN_PART if self.systems_scanned else 1
+        return IN_PART if self.systems_scanned else FAILED
 
     def document(self) -> dict[str, Any]:
         """Return it for programs."""
@@ -113,9 +110,9 @@ def _reported(
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if as_json:
-            typer.echo(json.dumps({"status": "failed", "error": str(error), "exit_code": EXIT_LOG_IN}))
+            typer.echo(json.dumps({"status": "failed", "error": str(error), "exit_code": LOG_IN}))
         typer.echo(f"flightline discover: {error}", err=True)
-    sys.exit(EXIT_LOG_IN)
+    sys.exit(LOG_IN)
 
 
 def _systems(systems: list[str] | None, more: list[str] | None) -> list[str]:

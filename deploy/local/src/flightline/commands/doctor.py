@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flightline.session import EXIT_FAILED, PATIENCE, session
+from flightline.session import PATIENCE, session
+from shared.exits import FAILED
 
 if TYPE_CHECKING:
     from shared.settings import PlatformSettings
@@ -43,7 +44,7 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON."
         for finding in () if as_json else findings:
             typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what:<10} {finding.says}")
         if not all(finding.ok for finding in findings):
-            sys.exit(EXIT_FAILED)
+            sys.exit(FAILED)
 
 
 async def _findings(settings: PlatformSettings) -> list[Finding]:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flightline.session import session
+from shared.exits import IN_PART
 
 if TYPE_CHECKING:
     from mover.domain.moves import Move
     from mover.domain.reports import Plan, Report
     from mover.runs import Runs
     from shared.settings import PlatformSettings
-
-EXIT_IN_PART = 3
 
 
 def move(
@@ -68,7 +67,7 @@ async def _plan(settings: PlatformSettings) -> Plan:
 async def _once(settings: PlatformSettings, *, as_json: bool) -> int:
     async with _runs(settings) as runs:
         report = await _run(runs, as_json=as_json, with_left=True)
-    return EXIT_IN_PART if report.errors else 0
+    return IN_PART if report.errors else 0
 
 
 async def _again_and_again(settings: PlatformSettings, *, as_json: bool) -> None:
@@ -124,5 +123,5 @@ def _document(report: Report, lines: list[Move], left: list[Move]) -> dict[str, 
         **report.model_dump(mode="json"),
         "moves": [line.model_dump(mode="json", include=fields) for line in lines],
         "left_files": [line.model_dump(mode="json", include={"source", "why", "reason"}) for line in left],
-        "exit_code": EXIT_IN_PART if report.errors else 0,
+        "exit_code": IN_PART if report.errors else 0,
     }

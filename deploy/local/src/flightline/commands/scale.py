@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flightline.session import EXIT_FAILED, session
+from flightline.session import session
 from scaler.domain.asks import FACTORS, IMAGE_SUFFIXES, Asks, Interpolation, RejectedError
 from shared.errors import InvalidInputError
+from shared.exits import FAILED
 
 if TYPE_CHECKING:
     from flightline.display import Display
@@ -57,7 +58,7 @@ def scale(
             if one.code:
                 typer.echo(f"flightline scale: {one.source}: {one.reason} ({one.code})", err=True)
         if any(one.code for one in outcomes):
-            sys.exit(EXIT_FAILED)
+            sys.exit(FAILED)
 
 
 def _images(named: list[Path]) -> Iterator[Path]:

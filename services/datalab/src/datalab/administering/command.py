@@ -10,11 +10,11 @@ from typing import Any
 
 from datalab.administering import sessions, test_data, tokens, users
 from shared.errors import PermanentError, TransientError
+from shared.exits import FAILED, TRY_LATER
 from shared.logging import configure_logging
 from shared.settings import PlatformSettings, load
 
 COMMANDS = ("users", "tokens", "sessions", "populate-test-data")
-FAILED, LATER = 1, 75
 
 Command = Callable[[argparse.Namespace], Awaitable[None]]
 
@@ -31,7 +31,7 @@ def administer(arguments: Sequence[str]) -> int:
         return FAILED
     except TransientError as error:
         print(f"datalab: {error}; try again later", file=sys.stderr)  # noqa: T201
-        return LATER
+        return TRY_LATER
     return 0
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from datalab.inputs.files import InputFiles
 from datalab.operations.operation import FileRef, OperationError
 from shared.errors import TransientError
 from shared.objects.port import ObjectStore
+from shared.turns import Turns
 
 AT_ONCE = 2
 WAITING_AT_MOST = 64
@@ -51,8 +52,9 @@ class Analyses:
     files: InputFiles
     objects: ObjectStore
     processes: Processes
-    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    _waiting: int = 0
+    _turns: Turns = field(
+        default_factory=lambda: Turns(AT_ONCE, WAITING_AT_MOST, "Too many questions at once.")
+    )
 
     async def answer(
         self, action: str, ask: Mapping[str, Any], caller: Caller
@@ -74,7 +76,7 @@ class Analyses:
         key = _picture_key(action, file)
         if action in PICTURED and await self._is_there(key):
             return Key(key)
-        async with self._turn(), self.files.scratch.folder() as folder:
+        async with self._turns.turn(), self.files.scratch.folder() as folder:
             paths = await self.files.fetch([file], folder)
             made = await self._made(action, ask, ref, paths[file.name], folder)
             if made.data:
@@ -114,17 +116,6 @@ class Analyses:
             return await self.processes.compute(job, lambda _: None)
         except CrashedError as error:
             raise OperationError(f"{ref.basename} is too much to be looked at: {error}") from error
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        if self._waiting >= WAITING_AT_MOST:
-            raise TransientError("Too many questions at once.")
-        self._waiting += 1
-        try:
-            async with self._slots:
-                yield
-        finally:
-            self._waiting -= 1
 
 
 def _picture_key(action: str, file: InputFile) -> str:

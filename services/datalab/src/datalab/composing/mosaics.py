@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import combinations
 from typing import Any, Final
@@ -22,12 +22,13 @@ from datalab.composing.placing import (
     strips,
 )
 from datalab.fits.results import image_result
+from datalab.fits.scratch import DiskImage
 from datalab.kernels.resampling import LEAST_COVERED, Mapping, pixel_map, positions
 from datalab.operations.mosaic import Mosaic, MosaicInputs
 from datalab.operations.operation import OperationError, Progress, Results, Work
 
 PIXELS_AT_MOST: Final = 40_000_000
-"""Of a mosaic, which is in memory as a whole."""
+"""Of a mosaic: an image that can still be looked at as a whole."""
 _FEATHER: Final = 0.1
 """The part of an image's shorter side in which it fades out."""
 _LEAST_WEIGHT: Final = 1e-3
@@ -51,7 +52,20 @@ def mosaicked(inputs: MosaicInputs, work: Work) -> Results:
         shifts = np.zeros(len(images))
         if inputs.background == "match":
             shifts = level_shifts(images, grid, part_of(work.progress, 0.0, 0.3))
-        pixels = put_together(inputs, placed, shifts, part_of(work.progress, 0.3))
+        pixels = stack.enter_context(DiskImage(work.folder, grid.shape))
+        for rows, values in put_together(inputs, placed, shifts, part_of(work.progress, 0.3)):
+            pixels[rows] = values
+        return _result(inputs, work, grid, images, pixels, shifts)
+
+
+def _result(
+    inputs: MosaicInputs,
+    work: Work,
+    grid: Grid,
+    images: Sequence[Image],
+    pixels: DiskImage,
+    shifts: NDArray[np.float64],
+) -> Results:
     output = image_result(
         work,
         "mosaic",
@@ -79,12 +93,12 @@ def _check_size(grid: Grid) -> None:
 
 def put_together(
     inputs: MosaicInputs, placed: Sequence[Placed], shifts: NDArray[np.float64], progress: Progress
-) -> NDArray[np.float32]:
-    """Return weighted means of images, strip by strip; NaN where there is none."""
-    pixels = np.empty(placed[0].pixels.shape, np.float32)
-    parts = strips(pixels.shape)
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Give weighted means of images, strip by strip; NaN where there is none."""
+    shape = placed[0].pixels.shape
+    parts = strips(shape)
     for number, rows in enumerate(parts):
-        total, weights, known = (np.zeros(pixels[rows].shape, np.float32) for _ in range(3))
+        total, weights, known = (np.zeros((rows.stop - rows.start, shape[1]), np.float32) for _ in range(3))
         for one, shift in zip(placed, shifts, strict=True):
             if not _is_within(one, rows):
                 continue
@@ -94,10 +108,11 @@ def put_together(
             total += weight * (found.weighted + np.float32(shift) * covered)
             weights += weight * covered
             np.maximum(known, covered, out=known)
-        pixels[rows] = np.nan
-        np.divide(total, weights, out=pixels[rows], where=known >= LEAST_COVERED)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            total /= weights
+        np.copyto(total, np.nan, where=known < LEAST_COVERED)
+        yield rows, total
         progress((number + 1) / len(parts))
-    return pixels
 
 
 def _is_within(placed: Placed, rows: slice) -> bool:

@@ -74,6 +74,8 @@ class ShownOperation:
     message: str
     output: Mapping[str, Any] | None
     """JSON with URLs; while it is in progress, what there is already."""
+    data_file: Mapping[str, Any] | None = None
+    """Key and size of the object that holds its data, where they are too large to stand in the output."""
 
 
 def operation_id(number: int) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from datalab.domain.asked import CANCELLED_MESSAGE, AskedOperation, State
-from shared.due import NEVER_S, delay_s
-from shared.events import TaskCompleted
+from datalab.domain.asked import CANCELLED_MESSAGE, State
+from shared.due import delay_s
 
 ALMOST = 0.99
 """As far as a computation comes before all of its outputs are stored."""
@@ -70,6 +69,8 @@ class Outcome(_Kept):
 
     files: tuple[StoredOutput, ...] = ()
     data: tuple[Mapping[str, Any], ...] = ()
+    data_file: StoredFile | None = None
+    """The data, as a list in JSON, where they are too large for a document; ``data`` is empty then."""
     provenance: Mapping[str, Any] = Field(default_factory=dict)
     """What it was made of, and by what."""
 
@@ -77,6 +78,8 @@ class Outcome(_Kept):
         """Yield every object that holds a part of it."""
         for output in self.files:
             yield from output.files.values()
+        if self.data_file:
+            yield self.data_file
 
 
 class Computation(_Kept):
@@ -89,7 +92,9 @@ class Computation(_Kept):
     inputs: dict[str, Any]
     files: tuple[InputFile, ...]
     asked_by: str = ""
-    """Who asked first, whose access to the files was checked."""
+    """Who asked, whose access to the files was checked, and whose turn it takes."""
+    turn: int = 0
+    """When it is its turn among those that wait for a worker: the lowest first; 0: it has lost its place."""
     session: int = 0
     operation: int = 0
     """The first that asked, for logs."""
@@ -97,6 +102,10 @@ class Computation(_Kept):
     progress: float = Field(default=0.0, ge=0, le=1)
     message: str = ""
     outcome: Outcome | None = None
+    attempt: str = ""
+    """Names the last attempt, and the folder of what that stores."""
+    has_strays: bool = False
+    """Attempts before the last one may have stored something."""
     begun: int = 0
     """How often a worker took it up without giving it back in order."""
     crashes: int = 0
@@ -122,6 +131,11 @@ class Computation(_Kept):
         """Return whether it is still to be computed."""
         return not self.state.is_final
 
+    @property
+    def is_littered(self) -> bool:
+        """Return whether there may be objects of attempts that came to nothing."""
+        return self.has_strays or (self.attempt != "" and self.state is not State.COMPLETED)
+
 
 def provenance(computation: Computation, software: Mapping[str, str]) -> dict[str, Any]:
     """Return what users are told of how results came about; ``software`` has versions."""
@@ -138,21 +152,33 @@ def _with(computation: Computation, **changes: Any) -> Computation:
     return computation.model_copy(update=changes)
 
 
-def begun(computation: Computation, now_us: int) -> Computation | None:
+def begun(computation: Computation, now_us: int, attempt: str) -> Computation | None:
     """Return it as taken up by a worker; None: there is nothing to do."""
     if not computation.is_open:
         return None
-    started_us = computation.started_us or now_us
     return _with(
-        computation, state=State.IN_PROGRESS, begun=computation.begun + 1, started_us=started_us, message=""
+        computation,
+        state=State.IN_PROGRESS,
+        attempt=attempt,
+        has_strays=computation.is_littered,
+        begun=computation.begun + 1,
+        started_us=computation.started_us or now_us,
+        message="",
     )
 
 
 def given_back(computation: Computation) -> Computation | None:
-    """Return it as a worker leaves it that was told to end: that was no attempt."""
+    """Return it as a worker leaves it that was told to end: that was no attempt, and its turn has come."""
     if not computation.is_open:
         return None
-    return _answered(computation)
+    return _with(_answered(computation), state=State.PENDING)
+
+
+def lined_up(computation: Computation, turn: int) -> Computation | None:
+    """Return it as waiting for a worker once more, in its own turn where it still has one."""
+    if computation.state is not State.IN_PROGRESS:
+        return None
+    return _with(computation, state=State.PENDING, turn=computation.turn or turn)
 
 
 def _answered(computation: Computation) -> Computation:
@@ -216,7 +242,7 @@ def delayed(
         message = f"{why}. It was tried {delays} times; retry the operation later."
         return failed(_with(computation, delays=delays), message, now_us)
     wait_s = max(wait_s, at_least.total_seconds() if at_least else 0.0)
-    return _with(computation, delays=delays, due_s=now_us / 1e6 + wait_s)
+    return _with(computation, delays=delays, due_s=now_us / 1e6 + wait_s, turn=0)
 
 
 def exhausted(computation: Computation, at_most: int) -> str | None:
@@ -235,11 +261,21 @@ def joined(computation: Computation, asked: Computation, now_us: int) -> Computa
     What failed, was cancelled or is about to be deleted begins anew; None: it is just what is asked for.
     """
     if computation.is_open:
-        is_same = computation.files == asked.files
-        return None if is_same else _with(computation, files=asked.files)  # their URLs are fresher
+        return _joined_open(computation, asked)
     if computation.state is State.COMPLETED and not computation.is_expiring:
         return None if not computation.unwanted_s else _with(computation, unwanted_s=0.0)
-    return _with(asked, created_us=computation.created_us, due_s=now_us / 1e6, called_s=now_us / 1e6)
+    has_strays = computation.has_strays or computation.attempt != ""
+    now_s = now_us / 1e6
+    return _with(asked, created_us=computation.created_us, due_s=now_s, called_s=now_s, has_strays=has_strays)
+
+
+def _joined_open(computation: Computation, asked: Computation) -> Computation | None:
+    changes: dict[str, Any] = {}
+    if computation.files != asked.files:  # their URLs are fresher
+        changes["files"] = asked.files
+    if 0 < asked.turn < computation.turn:
+        changes |= {"turn": asked.turn, "asked_by": asked.asked_by}
+    return _with(computation, **changes) if changes else None
 
 
 def called(computation: Computation, now_s: float) -> Computation | None:
@@ -270,59 +306,30 @@ def unwanted(computation: Computation, now_s: float, keep: timedelta) -> Computa
     return _with(computation, unwanted_s=since_s, due_s=gone_s)
 
 
-def at_rest(computation: Computation) -> Computation:
-    """Return it as one that nobody has to look at."""
-    return _with(computation, due_s=NEVER_S)
-
-
-def settled(operation: AskedOperation, computation: Computation) -> AskedOperation | None:
-    """Return an operation with the end of its computation; None: one of the two goes on, or both ended."""
-    if operation.state.is_final or computation.is_open or computation.is_expiring:
+def swept(computation: Computation) -> Computation | None:
+    """Return it as one of which no object is left that came to nothing; None: that may change."""
+    if computation.is_open or not computation.is_littered:
         return None
-    outcome = computation.outcome
-    progress = max(operation.progress, computation.progress)
-    return operation.model_copy(
-        update={
-            "state": computation.state,
-            "progress": 1.0 if computation.state is State.COMPLETED else progress,
-            "message": computation.message,
-            "output": outcome.model_dump(mode="json") if outcome else None,
-            "ended_us": max(computation.ended_us, operation.created_us),
-        }
-    )
+    attempt = computation.attempt if computation.state is State.COMPLETED else ""
+    return _with(computation, has_strays=False, attempt=attempt)
 
 
-def given_up(operation: AskedOperation, progress: float, now_us: int) -> AskedOperation | None:
-    """Return an operation as its owner cancels it; None: it has ended already."""
-    if operation.state.is_final:
-        return None
-    return operation.model_copy(
-        update={
-            "state": State.CANCELLED,
-            "progress": max(operation.progress, progress),
-            "message": CANCELLED_MESSAGE,
-            "ended_us": now_us,
-        }
-    )
+def strays(computation: Computation | None, keys: Iterable[str]) -> list[str]:
+    """Return which objects of a computation no result consists of, nor the attempt that is under way.
+
+    Args:
+        computation: As it was found after the objects were listed: whoever stored one had begun by then.
+        keys: Of the objects.
+    """
+    if computation is None:
+        return list(keys)
+    if computation.is_open:
+        return [key for key in keys if attempt_of(key) != computation.attempt]
+    outcome = None if computation.is_expiring else computation.outcome
+    kept = {stored.key for stored in outcome.stored()} if outcome else set()
+    return [key for key in keys if key not in kept]
 
 
-def completion(operation: AskedOperation, started_us: int, outputs: str) -> TaskCompleted:
-    """Return what is told of an operation that has ended; ``outputs`` is where its results lie."""
-    outcome = Outcome.model_validate(operation.output) if operation.output else Outcome()
-    assets = tuple(stored.key.rsplit("/", 1)[1] for stored in outcome.stored())
-    facts = {
-        "task_id": operation.document_id,
-        "kind": "datalab",
-        "name": operation.name,
-        "status": _STATUS[operation.state],
-        "error": operation.message or None if operation.state is State.FAILED else None,
-        "outputs": outputs if assets else None,
-        "assets": assets,
-        "started_at": started_us / 1e6 if started_us else None,
-        "finished_at": operation.ended_us / 1e6,
-        "session_id": str(operation.session),
-    }
-    return TaskCompleted.model_validate(facts)
-
-
-_STATUS = {State.COMPLETED: "completed", State.FAILED: "failed", State.CANCELLED: "canceled"}
+def attempt_of(key: str) -> str:
+    """Return which attempt stored an object."""
+    return key.split("/")[-2]

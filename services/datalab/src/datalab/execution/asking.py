@@ -11,9 +11,11 @@ from pydantic import ValidationError
 
 from datalab.clock import now_us
 from datalab.domain.asked import AskedOperation, ShownOperation, State
-from datalab.domain.computations import Computation, given_up
+from datalab.domain.computations import Computation
+from datalab.domain.endings import given_up
 from datalab.domain.keys import files_of, in_order, key_of, unordered_of
 from datalab.domain.users import Caller
+from datalab.execution.line import Line
 from datalab.execution.showing import Showing
 from datalab.execution.wanting import Wanting
 from datalab.inputs.files import InputFiles
@@ -31,6 +33,7 @@ class Asking:
 
     registry: Registry
     files: InputFiles
+    line: Line
     wanting: Wanting
     showing: Showing
 
@@ -119,6 +122,7 @@ class Asking:
             inputs=inputs.model_dump(mode="json"),
             files=files,
             asked_by=caller.name,
+            turn=await self.line.next_turn(caller.name),
             session=operation.session,
             operation=operation.number,
             due_s=now / 1e6,

@@ -8,12 +8,10 @@ came out is a file. What it has imported and compiled stays for the next job.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import math
 import os
-import signal
 import sys
 import time
 import traceback
@@ -23,13 +21,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from datalab.execution.job import ANSWER, ANSWER_BYTES_AT_MOST, RESULTS, Job, Made, MadeFile, Said, Why
+from datalab.execution.job import (
+    ANSWER,
+    ANSWER_BYTES_AT_MOST,
+    DATA,
+    DATA_BYTES_AT_MOST,
+    RESULTS,
+    Job,
+    Made,
+    MadeFile,
+    Said,
+    Why,
+)
 from datalab.operations.operation import FileRef, Operation, OperationError, OutputFile
 from datalab.operations.operation import Results as OperationResults
+from shared.child import answers, be_a_child
 from shared.errors import InvalidInputError, NotFoundError, TransientError
 
-_DIE_WITH_PARENT = 1
-"""``PR_SET_PDEATHSIG`` of prctl(2)."""
 _TELL_EVERY_S = 0.2
 _TRACE_AT_MOST = 4_000
 _KINDS = {
@@ -69,28 +77,22 @@ class ChildWork:
 def main() -> None:
     """Compute until standard input ends."""
     parent, niceness, memory_bytes = (int(one) for one in sys.argv[1:4])
-    _be_a_child(parent, niceness, memory_bytes)
-    say = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print must not look like an answer
+    be_a_child(parent, niceness)
+    _limit(memory_bytes)
+    say = answers()
     _tell(say, Said(ready=True))
     for line in sys.stdin:
         _tell(say, _ended(Job.model_validate_json(line), say))
 
 
-def _be_a_child(parent: int, niceness: int, memory_bytes: int) -> None:
-    """Leave the processor to others, and signals from the terminal to the parent; die with it."""
-    os.nice(niceness)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _limit(memory_bytes: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         import resource  # noqa: PLC0415 - not for every platform
 
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each unpacked input keeps one open
-    if os.getppid() != parent:
-        sys.exit("the parent is gone")
 
 
 def _ended(job: Job, say: IO[str]) -> Said:
@@ -112,7 +114,7 @@ def _failure(error: BaseException) -> Said:
         case TransientError():
             return _failed("transient", str(error))
         case OSError(errno=errno.ENOSPC):
-            return _failed("transient", "No space is left on the worker's disk")
+            return _failed("full", "No space is left on the worker's disk")
         case MemoryError():
             return _failed("memory", "it takes more memory than it may")
         case _:
@@ -131,18 +133,34 @@ def _compute(job: Job, say: IO[str]) -> None:
     work = ChildWork(job, say)
     work.folder.mkdir()
     results = operation.compute(inputs, work)
+    data = _data(results)
+    has_data_file = job.data_bytes is not None and _is_written(data, job.folder / DATA, job.data_bytes)
     made = Made(
         files=tuple(_made_file(work.folder, file) for file in results.files),
-        data=_data(results),
+        data=() if has_data_file else data,
+        has_data_file=has_data_file,
         software=_software(),
     )
     content = made.model_dump_json().encode()
-    if len(content) > ANSWER_BYTES_AT_MOST:
-        raise OperationError(
-            f"The result has {len(content)} bytes of data, and {ANSWER_BYTES_AT_MOST} at most are kept;"
-            " use fewer files."
-        )
+    _check_size(len(content), ANSWER_BYTES_AT_MOST)
     (job.folder / ANSWER).write_bytes(content)
+
+
+def _is_written(data: tuple[Any, ...], path: Path, at_least_bytes: int) -> bool:
+    """Write data to a file as JSON, if they have more than so many bytes."""
+    content = json.dumps(data, separators=(",", ":")).encode()
+    _check_size(len(content), DATA_BYTES_AT_MOST)
+    if len(content) <= at_least_bytes:
+        return False
+    path.write_bytes(content)
+    return True
+
+
+def _check_size(size_bytes: int, at_most: int) -> None:
+    if size_bytes > at_most:
+        raise OperationError(
+            f"The result has {size_bytes} bytes of data, and {at_most} at most are kept; use fewer files."
+        )
 
 
 def _made_file(folder: Path, file: OutputFile) -> MadeFile:

@@ -9,6 +9,8 @@ COMPUTATIONS = CollectionSpec(
     (
         Index(("state", "due_s")),
         Index(("state", "called_s")),
+        Index(("state", "turn")),
+        Index(("asked_by", "state", "turn")),
     ),
 )
 """Bodies are ``domain.computations.Computation``; a document's name is the key."""

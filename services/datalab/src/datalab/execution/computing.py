@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,10 +14,13 @@ from datalab.execution.storing import Storing
 from datalab.inputs.files import InputFiles
 from datalab.operations.operation import OperationError
 from datalab.operations.registry import Registry
+from shared.errors import StorageFullError
 
 FETCHED = 0.1
 """Share of the progress that having all inputs is."""
 COMPUTED = 0.95
+DATA_BYTES = 32 << 10
+"""Data of more are an object: each operation that shares them has a copy, and lists read them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,18 @@ class Computing:
             CrashedError: The process ended over it.
             PermanentError: It cannot be computed for another reason.
         """
+        try:
+            return await self._computed(one, progress)
+        except StorageFullError:
+            await self.files.cache.make_room()  # for the next attempt
+            raise
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            await self.files.cache.make_room()
+            raise StorageFullError("No space is left on the worker's disk") from error
+
+    async def _computed(self, one: Computation, progress: Callable[[float], None]) -> Outcome:
         operation = self._operation(one)
         async with self.files.scratch.folder() as folder:
             fetched = folder / "inputs"
@@ -50,6 +66,7 @@ class Computing:
                 paths=tuple((source, basename, path) for (source, basename), path in paths.items()),
                 folder=folder,
                 settings={**self.settings, "computation_key": one.key},
+                data_bytes=DATA_BYTES,
             )
             made = await self.processes.compute(
                 job, lambda done: progress(FETCHED + done * (COMPUTED - FETCHED))

@@ -1,4 +1,7 @@
-"""Behind the end of computations: operations hear of it, and results that nobody points to go in time."""
+"""Computations in nobody's hands: what is to be tried again lines up; of what has ended operations hear.
+
+Results that nobody points to go in time, and what attempts left that came to nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,24 @@ from functools import partial
 import structlog
 
 from datalab.collections import OPERATIONS
-from datalab.domain.asked import FINAL
-from datalab.domain.computations import Computation, kept, told, unwanted
+from datalab.domain.asked import FINAL, State
+from datalab.domain.computations import Computation, kept, lined_up, swept, told, unwanted
 from datalab.execution.events import CALLS
+from datalab.execution.line import WAITING, Line
 from datalab.execution.storing import Storing
-from datalab.execution.wanting import UNFINISHED_STATES, Wanting, called_again
+from datalab.execution.wanting import Wanting, called_again
 from shared.errors import NotFoundError, TransientError
 from shared.messaging.port import Transport
-from shared.state import Between, Document, LeaseLostError, OneOf, Order, RevisionError, Where
+from shared.state import Between, Change, Document, LeaseLostError, OneOf, Order, RevisionError, Where
 from shared.state.work import WorkQueue
 
 AT_ONCE = 4
+ENDED = OneOf(tuple(state.value for state in FINAL))
 LOOK_AT_LEAST = timedelta(seconds=1)
 LOOK_AT_MOST = timedelta(days=1)
 """How long a computation is left alone whose operations are there."""
+SWEEP_AFTER = 2
+"""Leases."""
 AGAIN_S = 10.0
 """When to look once more at what was asked for while it was about to go."""
 
@@ -34,9 +41,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Finishing:
-    """Looks after computations that have ended; any number of processes may."""
+    """Looks after computations in nobody's hands; any number of processes may."""
 
     wanting: Wanting
+    line: Line
     storing: Storing
     transport: Transport
     owner: str
@@ -49,7 +57,7 @@ class Finishing:
     _queue: WorkQueue[Computation] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Say which computations wait to be looked at."""
+        """Say which computations wait to be looked at: few but those that are due."""
         self._queue = WorkQueue(
             self.wanting.computations,
             waiting=_due,
@@ -57,8 +65,12 @@ class Finishing:
             owner=self.owner,
             lease=self.lease,
             at_once=AT_ONCE,
-            left_behind={"state": OneOf(tuple(state.value for state in FINAL))},
+            left_behind={"state": ENDED, "due_s": Between(high=time.time())},
         )
+
+    def wake(self) -> None:
+        """Look for what is due now instead of at the next poll."""
+        self._queue.wake()
 
     async def run(self) -> None:
         """Look after whatever is due, for ever."""
@@ -81,7 +93,11 @@ class Finishing:
             if document.body.is_open or document.body.is_told:
                 return
             await self.wanting.settle(document.body)
-            telling = partial(_told, of=document.body, look_s=self._later_s())
+            is_littered = document.body.is_littered
+            look_s = (
+                min(self._later_s(), time.time() + self._sweep_after_s) if is_littered else self._later_s()
+            )
+            telling = partial(_told, of=document.body, look_s=look_s)
             await self.wanting.computations.update(key, telling)
         except NotFoundError:
             return
@@ -90,14 +106,49 @@ class Finishing:
 
     async def _look(self, document: Document[Computation]) -> None:
         try:
-            if not document.body.is_told:
+            if document.body.is_open:
+                await self._line_up(document.body)
+            elif not document.body.is_told:
                 await self.finish(document.id)
+            elif document.body.is_littered and not await self._is_swept(document.id):
+                await self._look_again(document.id, time.time() + self._sweep_after_s)
             elif await self.wanting.has_operations(document.id):
-                await self.wanting.computations.update(document.id, partial(kept, look_s=self._later_s()))
+                await self._look_again(document.id, self._later_s())
             else:
                 await self._expire(document.id)
         finally:
             await self._let_go(document.id)
+        self.wanting.wake()
+
+    async def _line_up(self, one: Computation) -> None:
+        """Have it wait for a worker again: its time has come, or its worker is gone."""
+        turn = one.turn or await self.line.next_turn(one.asked_by)
+
+        def change(old: Computation) -> Change[Computation] | None:
+            again = lined_up(old, turn)
+            return called_again(again) if again else None
+
+        await self.wanting.computations.update(one.key, change, owner=self.owner)
+
+    async def _look_again(self, key: str, look_s: float) -> None:
+        await self.wanting.computations.update(key, partial(kept, look_s=look_s))
+
+    async def _is_swept(self, key: str) -> bool:
+        """Delete what attempts left that came to nothing; return whether that is all of it.
+
+        A worker that was killed may have had something on its way; where something was found, it is looked
+        once more.
+        """
+        if many := await self.storing.sweep(self.wanting.computations, key):
+            log.info("results.swept", key=key, objects=many)
+            return False
+        await self.wanting.computations.update(key, swept)
+        return True
+
+    @property
+    def _sweep_after_s(self) -> float:
+        """Return after how long no worker stores anything that has lost its lease."""
+        return SWEEP_AFTER * self.lease.total_seconds()
 
     def _later_s(self) -> float:
         """Return when to look whether operations still point to results."""
@@ -113,9 +164,9 @@ class Finishing:
         if not document.body.is_expiring:
             return
         if await self.wanting.has_operations(key):
-            await computations.update(key, lambda old: kept(old, time.time() + AGAIN_S))
+            await self._look_again(key, time.time() + AGAIN_S)
             return
-        await self.storing.forget(key)
+        await self.storing.sweep(computations, key)
         document = await computations.load(key)
         if document.body.is_expiring and not document.body.is_open:
             try:
@@ -137,10 +188,10 @@ class Finishing:
         long_ago = Between(high=time.time() - self.call_after_s)
         now = datetime.now(UTC)
         async for document in self.wanting.computations.each(
-            {"state": UNFINISHED_STATES, "called_s": long_ago}, order=Order("called_s")
+            {**WAITING, "called_s": long_ago}, order=Order("called_s")
         ):
             lease = document.record.lease
-            if (lease is None or lease.until < now) and document.body.due_s < now.timestamp():
+            if lease is None or lease.until < now:
                 await self.wanting.computations.update(document.id, called_again)
                 return
 
@@ -152,5 +203,5 @@ def _told(computation: Computation, *, of: Computation, look_s: float) -> Comput
 
 
 async def _due() -> Sequence[Where]:
-    ended = OneOf(tuple(state.value for state in FINAL))
-    return [{"state": ended, "due_s": Between(high=time.time())}]
+    is_due = Between(high=time.time())
+    return [{"state": State.IN_PROGRESS.value, "due_s": is_due}, {"state": ENDED, "due_s": is_due}]

@@ -12,10 +12,12 @@ RESULTS = "results"
 """The folder of an operation's own files, within the job's."""
 ANSWER = "answer.json"
 """The file with what came out, within the job's folder."""
+DATA = "data.json"
+"""The file with data that are too large for the answer, within the job's folder."""
 ANSWER_BYTES_AT_MOST = 8 << 20
-"""What ``output_data`` may come to: it travels in documents, and to clients, as a whole."""
+DATA_BYTES_AT_MOST = 64 << 20
 
-Why = Literal["user", "transient", "memory", "broken"]
+Why = Literal["user", "transient", "full", "memory", "broken"]
 
 
 class _Said(BaseModel):
@@ -32,6 +34,8 @@ class Job(_Said):
     """Source, basename, and where the file is."""
     folder: Path
     settings: Mapping[str, str] = Field(default_factory=dict)
+    data_bytes: int | None = None
+    """Data of more bytes are written to a file of their own; None: none are."""
 
 
 class Said(_Said):
@@ -59,4 +63,6 @@ class Made(_Said):
 
     files: tuple[MadeFile, ...] = ()
     data: tuple[Mapping[str, Any], ...] = ()
+    has_data_file: bool = False
+    """The data are in a file of their own."""
     software: Mapping[str, str] = Field(default_factory=dict)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from datalab.execution.config import ExecutionSettings
 from datalab.execution.events import CALLS, SERVICE, ComputationAsked
 from datalab.execution.finishing import Finishing
 from datalab.execution.flights import FlightSessions, show_products
+from datalab.execution.line import Line
 from datalab.execution.links import Links
 from datalab.execution.processes import Processes
 from datalab.execution.showing import Showing
@@ -36,8 +36,9 @@ from datalab.inputs.places import Folders, open_buckets
 from datalab.inputs.scratch import open_scratch
 from datalab.inputs.stored import Products, Results, Uploads
 from datalab.operations.registry import Registry
+from shared.cores import cores
 from shared.errors import InvalidInputError
-from shared.events import TaskCompleted
+from shared.events import Event, TaskCompleted
 from shared.messaging.bus import Bus
 from shared.messaging.consumer import Consumer
 from shared.messaging.port import Subscription
@@ -49,6 +50,7 @@ from shared.service import Service
 from shared.state import Collection
 from shared.state.owner import process_owner
 
+Heard = Callable[[Event[TaskCompleted]], Awaitable[None]]
 SUBSCRIPTIONS = (CALLS, Subscription(SERVICE, TaskCompleted.type))
 ARCHIVE_CONNECT_S = 5.0
 ARCHIVE_CONNECTIONS = 32
@@ -71,6 +73,7 @@ async def opened_operations(
     service: Service,
     registry: Registry,
     sessions: FlightSessions | None = None,
+    heard: Sequence[Heard] = (),
 ) -> AsyncIterator[Execution]:
     """Have operations asked for, and computed where ``settings`` want workers beside the HTTP interface.
 
@@ -80,6 +83,7 @@ async def opened_operations(
         service: Gets the loops.
         registry: The operations that there are.
         sessions: Where flights that were processed are shown.
+        heard: Who else wants to know of tasks that ended, those of datalab among them.
     """
     slots = settings.workers
     if slots is None:
@@ -89,15 +93,17 @@ async def opened_operations(
         if sessions is not None:
             consumer.on(
                 TaskCompleted,
-                show_products,
+                _task_ended,
                 sessions=sessions,
                 objects=on.objects,
                 owner=settings.flight_owner,
+                heard=heard,
             )
         async with messaging(service, parts.bus, consumer, parts.relay):
             links = Links(on.objects, await _url_key(settings, on))
             showing = Showing(parts.wanting.computations, links)
-            asking = Asking(registry, parts.files, parts.wanting, showing)
+            line = Line(parts.wanting.computations)
+            asking = Asking(registry, parts.files, line, parts.wanting, showing)
             yield Execution(asking, parts.files, links, on.objects)
 
 
@@ -112,6 +118,19 @@ async def opened_worker(
         messaging(service, parts.bus, parts.consumer, parts.relay),
     ):
         yield
+
+
+async def _task_ended(
+    event: Event[TaskCompleted],
+    *,
+    sessions: FlightSessions,
+    objects: ObjectStore,
+    owner: str,
+    heard: Sequence[Heard],
+) -> None:
+    await show_products(event, sessions=sessions, objects=objects, owner=owner)
+    for hear in heard:
+        await hear(event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +158,13 @@ async def _parts(
         wake = _Wake()
         wanting = Wanting(computations, operations, on.objects, wake)
         finishing = Finishing(
-            wanting, storing, on.transport, process_owner(), settings.lease, settings.keep_results
+            wanting,
+            Line(computations),
+            storing,
+            on.transport,
+            process_owner(),
+            settings.lease,
+            settings.keep_results,
         )
         service.background("finishing", finishing.run)
         service.background("calls", finishing.call_again)
@@ -228,8 +253,3 @@ async def _url_key(settings: ExecutionSettings, on: Platform) -> SecretStr:
         return settings.url_key
     path = on.settings.home / "datalab-url-key"
     return SecretStr(await asyncio.to_thread(kept_secret, path, setting="DATALAB_URL_KEY"))
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -22,12 +22,11 @@ from pydantic import ValidationError
 
 from datalab.execution.job import ANSWER, Job, Made, Said
 from datalab.operations.operation import OperationError
-from shared.errors import DamagedError, PermanentError, TransientError
-from shared.warm import WarmProcesses, kill
+from shared.errors import DamagedError, PermanentError, StorageFullError, TransientError
+from shared.warm import WarmProcesses, kill, starting
 
 NICENESS: Final = 10
 """The event loop of the worker comes first: it holds the leases."""
-START_S: Final = 60.0
 LINE_AT_MOST: Final = 1 << 18
 FAT: Final = 0.5
 """Of the memory that a job may take: a process that keeps more between jobs is ended."""
@@ -82,7 +81,8 @@ class Processes:
 
         Raises:
             OperationError: The inputs do not allow it.
-            TransientError: Something that the operation asks does not answer, or no process can be started.
+            TransientError: Something that the operation asks does not answer, or no process can be started;
+                ``StorageFullError``: there is no room for what comes out.
             CrashedError: The process ended over it, or ran out of memory.
             TooSlowError: It took longer than it may.
             BrokenError: The operation has a fault.
@@ -123,14 +123,10 @@ class _Process:
             raise TransientError(f"no process to compute in can be started: {error}") from error
         started = cls(process)
         try:
-            async with asyncio.timeout(START_S):
+            async with starting(started):
                 await started._said()
         except (TimeoutError, CrashedError) as error:
-            await started.end()
             raise TransientError(f"a process to compute in does not start: {error}") from error
-        except BaseException:
-            await started.end()
-            raise
         return started
 
     @property
@@ -184,6 +180,8 @@ def _check(said: Said) -> None:
             raise OperationError(said.message)
         case "transient":
             raise TransientError(said.message)
+        case "full":
+            raise StorageFullError(said.message)
         case "memory":
             raise CrashedError(said.message)
         case "broken":

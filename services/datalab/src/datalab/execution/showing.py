@@ -31,7 +31,7 @@ class Showing:
         wanted = {key: None for output in outputs if output for key in keys_of(output)}
         urls = await self.links.urls(wanted, base_url)
         return [
-            _shown(operation, found.get(operation.key), shown_output(output, urls) if output else None)
+            _shown(operation, found.get(operation.key), output, urls)
             for operation, output in zip(operations, outputs, strict=True)
         ]
 
@@ -53,12 +53,17 @@ def _output(operation: AskedOperation, found: Mapping[str, Computation]) -> Mapp
 
 
 def _shown(
-    operation: AskedOperation, computation: Computation | None, output: Mapping[str, Any] | None
+    operation: AskedOperation,
+    computation: Computation | None,
+    output: Mapping[str, Any] | None,
+    urls: Mapping[str, str],
 ) -> ShownOperation:
+    shown = shown_output(output, urls) if output else None
+    data = output.get("data_file") if output else None
     if operation.state.is_final:
-        return ShownOperation(operation, operation.state, operation.progress, operation.message, output)
+        return ShownOperation(operation, operation.state, operation.progress, operation.message, shown, data)
     if computation is None:
         return ShownOperation(operation, State.FAILED, operation.progress, LOST, None)
     state, message = computation.state, computation.message
     progress = max(operation.progress, computation.progress)
-    return ShownOperation(operation, state, progress, message, output)
+    return ShownOperation(operation, state, progress, message, shown, data)

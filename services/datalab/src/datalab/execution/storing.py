@@ -7,10 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from datalab.domain.computations import Computation, Outcome, StoredFile, StoredOutput, provenance
-from datalab.execution.job import RESULTS, Made, MadeFile
+from datalab.domain.computations import (
+    Computation,
+    Outcome,
+    StoredFile,
+    StoredOutput,
+    provenance,
+    strays,
+)
+from datalab.execution.job import DATA, RESULTS, Made, MadeFile
 from shared.errors import DamagedError, NotFoundError
 from shared.objects.port import ObjectStore
+from shared.state import Collection
 
 FOLDER = "datalab"
 """The prefix of all results."""
@@ -37,7 +45,7 @@ def basename_of(key: str, number: int, count: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Storing:
-    """Stores what came out; again from anywhere, under the same names."""
+    """Stores what came out, each attempt in a folder of its own."""
 
     objects: ObjectStore
 
@@ -48,18 +56,43 @@ class Storing:
             DamagedError: A file that the operation named is not in its folder.
             TransientError: The object store is out of reach.
         """
-        root, key = folder / RESULTS, one.key
+        place = _Place(self.objects, folder / RESULTS, f"{prefix_of(one.key)}/{one.attempt}")
         outputs = [
-            await self._output(basename_of(key, number, len(made.files)), key, root, file)
+            await place.output(basename_of(one.key, number, len(made.files)), file)
             for number, file in enumerate(made.files)
         ]
-        return Outcome(files=tuple(outputs), data=made.data, provenance=provenance(one, made.software))
+        return Outcome(
+            files=tuple(outputs),
+            data=made.data,
+            data_file=await place.put(f"{one.key}-data.json", folder / DATA, "application/json")
+            if made.has_data_file
+            else None,
+            provenance=provenance(one, made.software),
+        )
 
-    async def _output(self, basename: str, key: str, root: Path, file: MadeFile) -> StoredOutput:
-        stored = {
-            kind: await self._file(f"{prefix_of(key)}/{basename}", kind, root, path)
-            for kind, path in file.paths.items()
-        }
+    async def sweep(self, computations: Collection[Computation], key: str) -> int:
+        """Delete what no result of a computation consists of, nor will; return how many objects that were.
+
+        An attempt that is under way loses nothing: each has a folder of its own.
+        """
+        listed = [stored.key async for stored in self.objects.list(f"{prefix_of(key)}/")]
+        document = await computations.get(key)  # behind the listing, see ``strays``
+        found = strays(document.body if document else None, listed)
+        for stray in found:
+            await self.objects.delete(stray)
+        return len(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the files of one attempt are, and where they go."""
+
+    objects: ObjectStore
+    root: Path
+    prefix: str
+
+    async def output(self, basename: str, file: MadeFile) -> StoredOutput:
+        stored = {kind: await self._file(basename, kind, path) for kind, path in file.paths.items()}
         return StoredOutput(
             basename=basename,
             type="fits" if "fits" in stored else "image",
@@ -68,22 +101,18 @@ class Storing:
             facts=file.facts,
         )
 
-    async def _file(self, base: str, kind: str, root: Path, relative: str) -> StoredFile:
-        path = await asyncio.to_thread(_confined, root, relative)
+    async def _file(self, basename: str, kind: str, relative: str) -> StoredFile:
+        path = await asyncio.to_thread(_confined, self.root, relative)
         suffix = _fits_ending(path) if kind == "fits" else _SUFFIXES[kind]
+        return await self.put(f"{basename}{suffix}", path, _MEDIA_TYPES.get(kind, "image/jpeg"))
+
+    async def put(self, name: str, path: Path, content_type: str) -> StoredFile:
         try:
-            stored = await self.objects.put(
-                f"{base}{suffix}", path, content_type=_MEDIA_TYPES.get(kind, "image/jpeg")
-            )
+            stored = await self.objects.put(f"{self.prefix}/{name}", path, content_type=content_type)
         except NotFoundError as error:
-            raise DamagedError(f"the operation named a file that it did not write: {relative}") from error
+            raise DamagedError(f"the operation named a file that it did not write: {path.name}") from error
         assert stored.sha256 is not None, "puts know the hash"
         return StoredFile(key=stored.key, size_bytes=stored.size_bytes, sha256=stored.sha256)
-
-    async def forget(self, key: str) -> None:
-        """Delete the results of a computation."""
-        async for stored in self.objects.list(f"{prefix_of(key)}/"):
-            await self.objects.delete(stored.key)
 
 
 def _confined(root: Path, relative: str) -> Path:

@@ -14,9 +14,9 @@ from functools import partial
 
 from datalab.clock import now_us
 from datalab.domain.asked import UNFINISHED, AskedOperation
-from datalab.domain.computations import Computation, called, cancelled, completion, joined, settled
+from datalab.domain.computations import Computation, called, cancelled, joined
+from datalab.domain.endings import completion, settled
 from datalab.execution.events import SOURCE, call_for
-from datalab.execution.storing import prefix_of
 from shared.errors import NotFoundError
 from shared.events import Event, TaskCompleted, new_event
 from shared.objects.port import ObjectStore
@@ -77,8 +77,7 @@ class Wanting:
 
     def told(self, operation: AskedOperation, started_us: int) -> Event[TaskCompleted]:
         """Return the event that an operation has ended."""
-        outputs = self.objects.uri(prefix_of(operation.key))
-        data = completion(operation, started_us, outputs)
+        data = completion(operation, started_us, self.objects.uri)
         return new_event(SOURCE, data, event_id=f"{operation.document_id}.{operation.ended_us}")
 
     def _settled(

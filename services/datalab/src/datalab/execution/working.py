@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from uuid import uuid4
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -30,11 +31,12 @@ from datalab.domain.computations import (
 from datalab.execution.computing import Computing
 from datalab.execution.events import ComputationAsked
 from datalab.execution.finishing import Finishing
+from datalab.execution.line import BY_TURN, WAITING
 from datalab.execution.processes import BrokenError, CrashedError, TooSlowError
-from datalab.execution.wanting import UNFINISHED_STATES, called_again
+from datalab.execution.wanting import called_again
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.events import Event
-from shared.state import Between, Change, Collection, Document, LeaseLostError, Order, Where
+from shared.state import Change, Collection, Document, LeaseLostError, Where
 from shared.state.work import WorkQueue
 
 WATCH_EVERY_S = 1.0
@@ -55,7 +57,7 @@ class _UnwantedError(Exception):
 
 @dataclass(slots=True)
 class Working:
-    """Computes what waits, some at a time."""
+    """Computes what waits, some at a time; users take turns."""
 
     computations: Collection[Computation]
     computing: Computing
@@ -77,7 +79,7 @@ class Working:
         self._queue = WorkQueue(
             self.computations,
             waiting=self._due,
-            order=Order("due_s"),
+            order=BY_TURN,
             owner=self.owner,
             lease=self.lease,
             at_once=self.slots,
@@ -124,7 +126,7 @@ class Working:
     async def _due(self) -> Sequence[Where]:
         if self._ends.is_set():
             return []
-        return [{"state": UNFINISHED_STATES, "due_s": Between(high=time.time())}]
+        return [WAITING]
 
     @contextmanager
     def _in_hand(self, _: object) -> Iterator[None]:
@@ -139,7 +141,7 @@ class Working:
         one = document.body
         with bound_contextvars(computation=one.key, operation=one.operation, session=one.session):
             document = await self.computations.update(
-                document.id, lambda old: begun(old, now_us()), owner=self.owner
+                document.id, partial(begun, now_us=now_us(), attempt=uuid4().hex[:12]), owner=self.owner
             )
             if document.body.is_open:
                 await self._work_on(document.body)
@@ -160,15 +162,17 @@ class Working:
             self.wake()
             return
         ended = (await self._end(one.key, step)).body
-        self._wake_at(ended.due_s)
-        if ended.state.is_final:
+        if not ended.state.is_final:
+            self._line_up_at(ended.due_s)
+        else:
             took_s = (ended.ended_us - ended.started_us) / 1e6
             log.info("computation.ended", state=ended.state.value, error=ended.message, took_s=took_s)
             await self.finishing.finish(one.key)
 
-    def _wake_at(self, due_s: float) -> None:
+    def _line_up_at(self, due_s: float) -> None:
         """Look when something is due that is tried again: polls come a second late."""
-        asyncio.get_running_loop().call_later(min(max(0.0, due_s - time.time()), WAKE_AT_MOST_S), self.wake)
+        wait_s = min(max(0.0, due_s - time.time()), WAKE_AT_MOST_S)
+        asyncio.get_running_loop().call_later(wait_s, self.finishing.wake)
 
     async def _end(self, key: str, step: Step) -> Document[Computation]:
         """Do the last step under the lease, which is given back with it."""

@@ -40,9 +40,14 @@ class Numbers:
     def _is_turned(self) -> bool:
         return self.meant.kind in "iu" and self.meant != self.stored
 
+    @property
+    def are_as_stored(self) -> bool:
+        """Return whether numbers mean what is stored."""
+        return self.meant == self.stored and (self.scale, self.zero) == (1, 0)
+
     def physical(self, stored: NDArray[Any]) -> NDArray[Any]:
         """Return what native stored numbers mean; may be the same array."""
-        if self.meant == self.stored and (self.scale, self.zero) == (1, 0):
+        if self.are_as_stored:
             return stored
         if self._is_turned:
             turned: NDArray[Any] = stored.view(f"u{self.stored.itemsize}")

@@ -52,6 +52,7 @@ class _Image(Protocol):
     @property
     def tile_rows(self) -> int: ...
     def rows(self, file: BinaryIO, start: int, stop: int) -> NDArray[Any]: ...
+    def marks(self, file: BinaryIO, start: int, stop: int) -> NDArray[np.bool_]: ...
 
 
 class _PlainImage:
@@ -69,6 +70,10 @@ class _PlainImage:
         file.seek(self._start + start * self.shape[1] * self._stored.itemsize)
         file.readinto(content.reshape(-1).view(np.uint8).data)  # type: ignore[attr-defined]
         return self.numbers.physical(content.astype(self.numbers.stored, copy=False))
+
+    def marks(self, file: BinaryIO, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return where numbers of some rows are not zero."""
+        return np.asarray(self.rows(file, start, stop) != 0)
 
 
 class FrameReader:
@@ -162,8 +167,7 @@ class FrameReader:
         if self._bad is None:
             return None
         with self._opened() as file:
-            marks = self._bad.rows(file, start, self.shape[0] if stop is None else stop)
-        return np.asarray(marks != 0)
+            return self._bad.marks(file, start, self.shape[0] if stop is None else stop)
 
     def error(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32] | None:
         """Return the errors of the pixels; None: nothing is said of them."""

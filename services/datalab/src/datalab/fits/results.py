@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
 from astropy.io.fits import Header
-from numpy.typing import NDArray
 
 from datalab.fits.writer import Compression, write_frame
+from datalab.kernels.tiles import Rows
 from datalab.operations.operation import OutputFile, Work
 from datalab.pictures import preview
 
@@ -17,7 +16,7 @@ from datalab.pictures import preview
 def image_result(
     work: Work,
     name: str,
-    pixels: NDArray[np.float32],
+    pixels: Rows,
     header: Header,
     *,
     inputs: Sequence[str],

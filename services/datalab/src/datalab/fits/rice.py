@@ -24,6 +24,8 @@ BLANK: Final = -2147483647
 ZERO: Final = -2147483646
 """Stands for an exact zero where dithering keeps zeros."""
 RANDOMS: Final = 10000
+_WHOLE_BITS: Final = 57
+"""Of eight bytes, wherever in the first of them a code begins."""
 
 
 def _eight_bytes_typed(_context: Any, array: Any, start: Any) -> Any:
@@ -69,8 +71,9 @@ def _bits_after_zeros(
     data: NDArray[np.uint8], at: int, end: int, low_bits: int, last: Any, values: NDArray[np.int32]
 ) -> tuple[int, Any]:
     """Decode a block of differences of low bits and counted zeros; see ``_bits_as_they_are``."""
+    done, at, last = _by_fours(data, at, end, low_bits, last, values)
     window, left = np.uint64(0), 0
-    for index in range(values.size):
+    for index in range(done, values.size):
         high = np.int64(0)
         zeros = _leading_zeros(window)
         while zeros + 1 + low_bits > left:
@@ -89,6 +92,30 @@ def _bits_after_zeros(
         last += (code >> 1) ^ -(code & 1)
         values[index] = last
     return at, last
+
+
+@compiled
+def _by_fours(
+    data: NDArray[np.uint8], at: int, end: int, low_bits: int, last: Any, values: NDArray[np.int32]
+) -> tuple[int, int, Any]:
+    """Decode while four differences lie in eight bytes; return how many, the bit behind and the last one."""
+    done = 0
+    bits, above = np.uint64(low_bits), np.uint64(63 - low_bits)
+    while done + 4 <= values.size:
+        window = _eight_bytes(data, at >> 3) << np.uint64(at & 7)
+        used, value = 4 * (1 + low_bits), last
+        for index in range(4):
+            zeros = _leading_zeros(window)
+            window = (window << np.uint64(zeros & 63)) << np.uint64(1)
+            code = (zeros << low_bits) | np.int64((window >> np.uint64(1)) >> above)
+            window <<= bits
+            used += zeros
+            value += (code >> 1) ^ -(code & 1)
+            values[done + index] = value
+        if used > _WHOLE_BITS or at + used > end:
+            break
+        done, at, last = done + 4, at + used, value
+    return done, at, last
 
 
 @compiled
@@ -139,6 +166,53 @@ def decode_integers(
             for column in range(wide):
                 pixels[top + row, left + column] = values[row * wide + column]
     return -1
+
+
+@compiled
+def decode_marks(
+    data: NDArray[np.uint8],
+    tiles: NDArray[np.int64],
+    width: int,
+    block: int,
+    bits: int,
+    marks: NDArray[np.bool_],
+) -> int:
+    """Say of whole numbers which are not zero; see ``decode_integers``.
+
+    Rows without any marks are most of a mask: a tile of the same bytes as the one before is not decoded.
+
+    Args:
+        data: See ``decode_integers``.
+        tiles: See ``decode_integers``.
+        width: Bytes of a number as coded.
+        block: How many differences share a selector.
+        bits: Those of a number that count.
+        marks: Filled, whole tiles.
+    """
+    values = np.empty(_largest(tiles), np.int32)
+    flags = np.empty(values.size, np.bool_)
+    for number in range(len(tiles)):
+        start, size, top, left, height, wide = tiles[number]
+        many = height * wide
+        same = number > 0 and many == tiles[number - 1, 4] * tiles[number - 1, 5]
+        if not (same and _same_bytes(data, start, size, tiles[number - 1])):
+            if not _decode(data, start, size, width, block, values[:many]):
+                return number
+            for index in range(many):
+                flags[index] = values[index] & bits != 0
+        for row in range(height):
+            marks[top + row, left : left + wide] = flags[row * wide : (row + 1) * wide]
+    return -1
+
+
+@compiled
+def _same_bytes(data: NDArray[np.uint8], start: int, size: int, other: NDArray[np.int64]) -> bool:
+    if other[1] != size:
+        return False
+    differ = 0
+    for index in range(size):
+        differ |= data[start + index] ^ data[other[0] + index]
+    return differ == 0
 
 
 @compiled

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datalab.fits.reader import FrameReader
+from datalab.kernels.ranks import median_of
 from datalab.operations.operation import FileRef, OperationError, Work
 
 _HELD_BYTES: Final = 16 << 20
@@ -81,14 +82,12 @@ def valid(pixels: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[np.fl
     return floats
 
 
-def median_of(pixels: NDArray[np.float32]) -> float:
-    """Return the median of an image's numbers; NaN: it has none."""
-    numbers = pixels[np.isfinite(pixels)]
-    if not numbers.size:
-        return float("nan")
-    ranks = ((numbers.size - 1) // 2, numbers.size // 2)
-    numbers.partition(ranks)
-    return float((np.float64(numbers[ranks[0]]) + np.float64(numbers[ranks[1]])) / 2)
+def whole(reader: FrameReader) -> NDArray[np.float32]:
+    """Return an image as floats, NaN where it is bad, unpacked some rows at a time."""
+    pixels = np.empty(reader.shape, np.float32)
+    for rows in Series([reader], reader.shape).slices():
+        pixels[rows] = valid(reader.rows(rows.start, rows.stop), reader.bad(rows.start, rows.stop))
+    return pixels
 
 
 def scales(series: Series) -> list[float]:
@@ -99,7 +98,7 @@ def scales(series: Series) -> list[float]:
     """
     medians = []
     for reader in series.readers:
-        medians.append(median_of(valid(reader.rows(), reader.bad())))
+        medians.append(median_of(whole(reader)))
         if not medians[-1] > 0:
             raise OperationError(f"{reader.name} cannot be scaled: the median of its pixels is {medians[-1]}")
     return [medians[0] / median for median in medians]

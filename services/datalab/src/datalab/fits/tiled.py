@@ -54,23 +54,46 @@ class TiledImage:
         Raises:
             OperationError: A tile is damaged.
         """
-        first, last = start // self.tile_rows, -(-stop // self.tile_rows)
-        tiles = slice(first * self._across, last * self._across)
+        tiles, shape, wanted = self._tiles(start, stop)
         table = self._table.rows(file, tiles)
         coded = self._table.places("COMPRESSED_DATA", table)
         plainer = self._table.places("GZIP_COMPRESSED_DATA", table)
         plainer[coded[:, 1] > 0] = 0
         if not self._is_ours or not (coded[:, 1] + plainer[:, 1]).all():
             return self._by_astropy(file, start, stop)
-        shape = (min(last * self.tile_rows, self.shape[0]) - first * self.tile_rows, self.shape[1])
         pixels = np.empty(shape, self.numbers.stored)
         if self._kind in _RICE:
             self._fill_by_rice(file, coded, self._scales(table), tiles.start, pixels)
         else:
             self._fill_by_gzip(file, coded, pixels, shuffled=self._kind == "GZIP_2")
         self._fill_by_gzip(file, plainer, pixels, shuffled=False)
+        return self.numbers.physical(pixels[wanted])
+
+    def marks(self, file: BinaryIO, start: int, stop: int) -> NDArray[np.bool_]:
+        """Return where numbers of some rows are not zero.
+
+        Raises:
+            OperationError: A tile is damaged.
+        """
+        tiles, shape, wanted = self._tiles(start, stop)
+        places = self._table.places("COMPRESSED_DATA", self._table.rows(file, tiles))
+        is_whole = self._kind in _RICE and self._is_ours and self.numbers.stored.kind != "f"
+        if not is_whole or not self.numbers.are_as_stored or not places[:, 1].all():
+            return np.asarray(self.rows(file, start, stop) != 0)
+        marks = np.empty(shape, np.bool_)
+        data, starts = read_places(file, places)
+        coded = np.column_stack([starts, places[:, 1], self._where(marks, len(places))])
+        bits = (1 << 8 * self.numbers.stored.itemsize) - 1
+        if rice.decode_marks(data, coded, self._width, self._block, bits, marks) >= 0:
+            raise self._damaged()
+        return marks[wanted]
+
+    def _tiles(self, start: int, stop: int) -> tuple[slice, tuple[int, int], slice]:
+        """Return the tiles that have some rows, the shape of their pixels, and where in that the rows are."""
+        first, last = start // self.tile_rows, -(-stop // self.tile_rows)
         above = first * self.tile_rows
-        return self.numbers.physical(pixels[start - above : stop - above])
+        shape = (min(last * self.tile_rows, self.shape[0]) - above, self.shape[1])
+        return slice(first * self._across, last * self._across), shape, slice(start - above, stop - above)
 
     @property
     def _is_ours(self) -> bool:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from datalab.fits.hdus import BLOCK_BYTES
 from datalab.fits.headers import STORING
+from datalab.kernels.tiles import Rows
 
 Compression = Literal["gzip", "none", "rice"]
 _TILE_PIXELS: Final = 1 << 17
@@ -39,7 +40,7 @@ _QUANTISED_TO: Final = 16
 
 def write_frame(
     path: Path,
-    pixels: NDArray[np.float32],
+    pixels: Rows,
     header: fits.Header,
     *,
     inputs: Sequence[str],
@@ -63,14 +64,13 @@ def write_frame(
         compression: ``rice`` loses: it is noted in the header.
     """
     image = described(header, inputs, operation, parameters, version, key)
-    pixels = np.ascontiguousarray(pixels, np.float32)
     primary = fits.PrimaryHDU()
     if key:
         primary.header["DLAB_KEY"] = key[:68]
     if compression == "rice":
         image.add_history(f"pixels are quantised to 1/{_QUANTISED_TO} of the noise, with dithering (lossy)")
         packed = fits.CompImageHDU(
-            pixels,
+            np.ascontiguousarray(pixels[:], np.float32),
             image,
             name="SCI",
             compression_type="RICE_1",
@@ -113,7 +113,7 @@ def _ascii(text: str) -> str:
     return "".join(sign if " " <= sign <= "~" else "?" for sign in text)
 
 
-def _write_plain(file: BinaryIO, pixels: NDArray[np.float32], header: fits.Header) -> None:
+def _write_plain(file: BinaryIO, pixels: Rows, header: fits.Header) -> None:
     cards: list[tuple[str, object, str]] = [
         ("XTENSION", "IMAGE", "image extension"),
         ("BITPIX", -32, "array data type"),
@@ -125,19 +125,19 @@ def _write_plain(file: BinaryIO, pixels: NDArray[np.float32], header: fits.Heade
     ]
     _write_header(file, cards, header)
     rows = _tile_rows(pixels)
-    file.writelines(pixels[top : top + rows].astype(">f4").data for top in range(0, len(pixels), rows))
-    _pad(file, pixels.nbytes)
+    file.writelines(pixels[top : top + rows].astype(">f4").data for top in range(0, pixels.shape[0], rows))
+    _pad(file, pixels.shape[0] * pixels.shape[1] * _PIXEL_BYTES)
 
 
-def _tile_rows(pixels: NDArray[np.float32]) -> int:
+def _tile_rows(pixels: Rows) -> int:
     height, width = pixels.shape
     return int(max(1, min(height, _TILE_PIXELS // width)))
 
 
-def _write_gzipped(file: BinaryIO, pixels: NDArray[np.float32], header: fits.Header) -> None:
+def _write_gzipped(file: BinaryIO, pixels: Rows, header: fits.Header) -> None:
     """Write tiles as they are packed, then go back to say where they are."""
     rows = _tile_rows(pixels)
-    tops = range(0, len(pixels), rows)
+    tops = range(0, pixels.shape[0], rows)
     start = file.tell()
     _write_header(file, _table_cards(pixels, rows, len(tops), 0, 0), header)
     table_start = file.tell()
@@ -188,7 +188,7 @@ def _is_noise(plane: NDArray[np.uint8]) -> bool:
 
 
 def _table_cards(
-    pixels: NDArray[np.float32], rows: int, tiles: int, heap_bytes: int, longest: int
+    pixels: Rows, rows: int, tiles: int, heap_bytes: int, longest: int
 ) -> list[tuple[str, object, str]]:
     height, width = pixels.shape
     return [

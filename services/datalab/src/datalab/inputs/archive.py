@@ -28,7 +28,6 @@ KNOWN_FOR_S = 60.0
 KNOWN_AT_MOST = 4_096
 ANSWER_BYTES_AT_MOST = 8 << 20
 TRIES = 2
-NOBODY = Caller("")
 
 
 class _Version(BaseModel):

@@ -20,8 +20,8 @@ from uuid import uuid4
 
 import structlog
 
-from datalab.file_lock import lock_now
 from shared.errors import StorageFullError, TransientError
+from shared.file_lock import lock_now
 
 LOCKS = 256
 LOOK_AT_LEAST_S = 0.01
@@ -57,20 +57,34 @@ class FileCache:
         """Make ``to`` the file that ``content`` names, by ``download`` unless it is there already.
 
         Raises:
-            StorageFullError: There is no room for it on the disk.
+            StorageFullError: There is no room for it on the disk, nor anything here to delete.
         """
         entry = self._entries / hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
         async with self._locked(entry, to) as is_there:
             if is_there:
                 return
-            part = self._parts / uuid4().hex
-            try:
-                await download(part)
-                await asyncio.to_thread(self._publish, part, entry, to)
-            except OSError as error:
-                raise StorageFullError(f"the folder for downloads cannot be written: {error}") from error
-            finally:
-                await asyncio.to_thread(part.unlink, missing_ok=True)
+            while True:
+                try:
+                    await self._downloaded(entry, to, download)
+                except StorageFullError:
+                    if not await self.make_room():
+                        raise
+                else:
+                    return
+
+    async def make_room(self) -> bool:
+        """Delete half of what is kept, as the disk is full; return whether there was anything."""
+        return await asyncio.to_thread(self._evict, 0.5)
+
+    async def _downloaded(self, entry: Path, to: Path, download: Callable[[Path], Awaitable[None]]) -> None:
+        part = self._parts / uuid4().hex
+        try:
+            await download(part)
+            await asyncio.to_thread(self._publish, part, entry, to)
+        except OSError as error:
+            raise StorageFullError(f"the folder for downloads cannot be written: {error}") from error
+        finally:
+            await asyncio.to_thread(part.unlink, missing_ok=True)
 
     def _publish(self, part: Path, entry: Path, to: Path) -> None:
         """Move a whole download into place, linked before it can be evicted."""
@@ -87,17 +101,23 @@ class FileCache:
         if self._taken_bytes > self.at_most_bytes:
             self._evict()
 
-    def _evict(self) -> None:
-        """Delete the entries that were not used for longest, until a tenth of the room is free."""
+    def _evict(self, share: float = 1.0) -> bool:
+        """Delete the entries that were not used for longest, until a tenth of the room is free.
+
+        Args:
+            share: Of what they take now, which is not to be exceeded either.
+        """
         entries = sorted(self._listed())
         taken = sum(size for _, size, _ in entries)
+        room = min(0.9 * self.at_most_bytes, share * taken)
         for _, size, path in entries:
-            if taken <= self.at_most_bytes * 0.9:
+            if taken <= room:
                 break
             with suppress(FileNotFoundError):
                 path.unlink()
             taken -= size
         self._taken_bytes = taken
+        return bool(entries)
 
     def _listed(self) -> list[tuple[int, int, Path]]:
         found = []

@@ -14,11 +14,13 @@ from typing import IO, TYPE_CHECKING
 
 from datalab.operations.operation import OperationError
 from shared.errors import InvalidInputError, StorageFullError, TransientError
+from shared.retry_after import read_retry_after
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
 WRITE_BYTES = 1 << 20
+_ALONE_AT_MOST = timedelta(hours=1)
 _MAY_PASS = frozenset({408, 423, 425, 429})
 _MD5_DIGITS = 32
 
@@ -51,12 +53,8 @@ def answers_told(what: str) -> Iterator[None]:
 def check_passing(answer: ClientResponse, what: str) -> None:
     """Raise ``TransientError`` for an answer that may be another the next time."""
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _MAY_PASS:
-        raise TransientError(f"{what} answers {answer.status}", retry_after=_retry_after(answer))
-
-
-def _retry_after(answer: ClientResponse) -> timedelta | None:
-    text = answer.headers.get("Retry-After", "")
-    return timedelta(seconds=min(int(text), 3600)) if text.isdecimal() and len(text) < 10 else None  # noqa: PLR2004
+        wait = read_retry_after(answer.headers.get("Retry-After"), _ALONE_AT_MOST)
+        raise TransientError(f"{what} answers {answer.status}", retry_after=wait)
 
 
 async def download(

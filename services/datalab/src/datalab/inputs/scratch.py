@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from datalab.file_lock import lock_now
+from shared.file_lock import lock_now
 
 LOCK = "lock"
 

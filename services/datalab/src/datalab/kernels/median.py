@@ -20,6 +20,8 @@ from datalab.kernels.tiles import Tile, tiles
 _CACHED_BYTES: Final = 768 << 10
 """Of a tile of all images, less than a processor's second cache."""
 _LEAST_PIXELS: Final = 2048
+_TOGETHER_BYTES: Final = 4 << 20
+"""Of the values of pixels, some of which are not valid."""
 
 Images = Sequence[NDArray[Any]]
 Masks = Sequence[NDArray[np.bool_] | None]
@@ -37,13 +39,12 @@ def median(images: Images, masks: Masks = (), out: NDArray[np.float32] | None = 
     kind = np.result_type(*images)
     side = max(_LEAST_PIXELS, _CACHED_BYTES // (len(images) * kind.itemsize))
     middle = _Middle(len(images), kind, min(side, result.size))
+    lacking = _Lacking(images, masks, result)
     with np.errstate(all="ignore"):
         for tile in tiles((result.shape[0], result.shape[1]), side):
-            parts = [image[tile] for image in images]
-            middle.find(parts, result[tile])
-            lacking = _lacking(parts, masks, tile, result[tile])
-            if lacking is not None and lacking[0].size:
-                result[tile][lacking] = _of_valid(parts, masks, tile, lacking)
+            middle.find([image[tile] for image in images], result[tile])
+            lacking.look(tile)
+        lacking.fill()
     return result
 
 
@@ -84,34 +85,55 @@ def _real(kind: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if kind == np.float32 or kind.itemsize <= 2 else np.float64)  # noqa: PLR2004
 
 
-def _lacking(
-    parts: Images, masks: Masks, tile: Tile, found: NDArray[np.float32]
-) -> tuple[NDArray[np.intp], ...] | None:
-    """Return where a value of some image is not valid; None: that cannot be."""
-    bad = [mask[tile] for mask in masks if mask is not None]
-    if any(part.dtype.kind == "f" for part in parts):
-        bad.append(np.isnan(found))
-    return np.nonzero(np.logical_or.reduce(bad)) if bad else None
+class _Lacking:
+    """Pixels where a value of some image is not valid; a few tiles' are filled together."""
+
+    def __init__(self, images: Images, masks: Masks, result: NDArray[np.float32]) -> None:
+        self._images, self._masks, self._result = images, masks, result
+        self._marks = [mask for mask in masks if mask is not None]
+        self._can_be = bool(self._marks) or any(image.dtype.kind == "f" for image in images)
+        self._places: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
+        self._together = _TOGETHER_BYTES // (len(images) * np.dtype(np.float64).itemsize)
+
+    def look(self, tile: Tile) -> None:
+        """Find them in a tile whose median is in the result."""
+        if not self._can_be:
+            return
+        bad = np.isnan(self._result[tile])
+        for mask in self._marks:
+            np.logical_or(bad, mask[tile], out=bad)
+        rows, columns = np.nonzero(bad)
+        if rows.size:
+            self._places.append((rows + tile[0].start, columns + tile[1].start))
+        if sum(rows.size for rows, _ in self._places) > self._together:
+            self.fill()
+
+    def fill(self) -> None:
+        """Put the medians of what is valid there."""
+        if self._places:
+            rows, columns = (np.concatenate(one) for one in zip(*self._places, strict=True))
+            self._result[rows, columns] = _of_valid(self._images, self._masks, (rows, columns))
+            self._places.clear()
 
 
 def _of_valid(
-    parts: Images, masks: Masks, tile: Tile, where: tuple[NDArray[np.intp], ...]
+    images: Images, masks: Masks, where: tuple[NDArray[np.intp], NDArray[np.intp]]
 ) -> NDArray[np.float32]:
     """Return the medians of single pixels, of what is valid there."""
-    kind = _real(np.result_type(*parts))
-    values = np.empty((len(parts) + 1, len(where[0])), kind)
-    for part, row in zip(parts, values, strict=False):
-        row[:] = part[where]
+    kind = _real(np.result_type(*images))
+    values = np.empty((len(images) + 1, len(where[0])), kind)
+    for image, row in zip(images, values, strict=False):
+        row[:] = image[where]
     for index, mask in enumerate(masks):
         if mask is not None:
-            values[index, mask[tile][where]] = np.nan
+            values[index, mask[where]] = np.nan
     missing = np.isnan(values[:-1])
-    counts = len(parts) - np.count_nonzero(missing, axis=0)
+    counts = len(images) - np.count_nonzero(missing, axis=0)
     values[:-1][missing] = np.inf
     ascending = values[sort_rows(values)]
     low, high = (
         np.take_along_axis(ascending, rank[np.newaxis], axis=0)[0]
-        for rank in (np.maximum(counts - 1, 0) // 2, np.minimum(counts // 2, len(parts) - 1))
+        for rank in (np.maximum(counts - 1, 0) // 2, np.minimum(counts // 2, len(images) - 1))
     )
     medians = np.where(counts % 2, low, (low + high) / 2)
     medians[counts == 0] = np.nan

@@ -136,9 +136,9 @@ class Resampled:
         """Return the values, NaN where less than ``LEAST_COVERED`` is known."""
         if self.covered is None:
             return self.weighted
-        enough = self.covered >= LEAST_COVERED
-        values = np.full_like(self.weighted, np.nan)
-        np.divide(self.weighted, self.covered, out=values, where=enough)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values: NDArray[np.float32] = self.weighted / self.covered
+        np.copyto(values, np.nan, where=self.covered < LEAST_COVERED)
         return values
 
 
@@ -147,7 +147,7 @@ def window(pixels: NDArray[Any], mask: NDArray[np.bool_] | None, first_row: int,
     values = np.ascontiguousarray(pixels, np.float32)
     valid = np.isfinite(values)
     if mask is not None:
-        valid &= ~mask
+        np.greater(valid, mask, out=valid)
     if valid.all():
         return Window(values, None, first_row, (height, values.shape[1]))
     values = np.where(valid, values, np.float32(0))
@@ -174,43 +174,64 @@ def resample(source: Window, pixels: PixelMap, rows: slice, kernel: Kernel = "li
     if not source.values.size:
         nothing = np.zeros((rows.stop - rows.start, pixels.shape[1]), np.float32)
         return Resampled(nothing, nothing)
-    interpolated = _interpolation(source, pixels, rows, kernel)
+    where = _Where(pixels, rows, source.first_row)
+    interpolated = _interpolation(source, where, kernel)
     weighted = interpolated(source.values)
     covered = None if source.valid is None else interpolated(source.valid.astype(np.float32))
-    inside = _inside(source, pixels, rows)
-    if inside is not None:
-        covered = inside.astype(np.float32) if covered is None else covered * inside
-        weighted *= inside
+    outside = _outside(source, where)
+    if outside is not None:
+        covered = np.ones_like(weighted) if covered is None else covered
+        for one in (weighted, covered):
+            np.copyto(one, 0, where=outside)
     _conserve(weighted, pixels, rows)
     return Resampled(weighted, covered)
 
 
+@dataclass(frozen=True)
+class _Where:
+    """Some rows of an output, and where their pixels lie in an input's rows from one on."""
+
+    pixels: PixelMap
+    rows: slice
+    first_row: int
+
+    @cached_property
+    def positions(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return x and y of each pixel: not every way to resample needs them, and none needs them twice."""
+        return positions(self.pixels, self.rows, self.first_row)
+
+
 def _interpolation(
-    source: Window, pixels: PixelMap, rows: slice, kernel: Kernel
-) -> Callable[[NDArray[np.float32]], Any]:
+    source: Window, where: _Where, kernel: Kernel
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """Return what interpolates; beyond the edges, the last pixel goes on."""
     flag, edges = _KERNELS[kernel][0], cv2.BORDER_REPLICATE
-    matrix = pixels.affine
+    matrix, rows = where.pixels.affine, where.rows
     if matrix is not None and kernel == "linear":
-        size = (pixels.shape[1], rows.stop - rows.start)
+        size = (where.pixels.shape[1], rows.stop - rows.start)
         moved = matrix.copy()
         moved[:, 2] += matrix[:, 1] * rows.start - (0, source.first_row)
         inverse = flag | cv2.WARP_INVERSE_MAP
-        return lambda image: cv2.warpAffine(image, moved, size, flags=inverse, borderMode=edges)
-    x, y = positions(pixels, rows, source.first_row)
-    return lambda image: cv2.remap(image, x, y, flag, borderMode=edges)
+        return lambda image: np.asarray(
+            cv2.warpAffine(image, moved, size, flags=inverse, borderMode=edges), np.float32
+        )
+    x, y = where.positions
+    return lambda image: np.asarray(cv2.remap(image, x, y, flag, borderMode=edges), np.float32)
 
 
-def _inside(source: Window, pixels: PixelMap, rows: slice) -> NDArray[np.bool_] | None:
-    """Return which of the output's pixels have their middle within the input; None: all."""
+def _outside(source: Window, where: _Where) -> NDArray[np.bool_] | None:
+    """Return which of the output's pixels have their middle beyond the input's edges; None: none."""
     height, width = source.shape
-    (left, right), (low, high) = pixels.rows(rows.start, rows.stop)
+    (left, right), (low, high) = where.pixels.rows(where.rows.start, where.rows.stop)
     edge = 0.5 + 1e-3  # positions are of 32 bits
-    whole = np.isfinite(pixels.x).all() and left >= -edge and right <= width - 1 + edge
+    whole = np.isfinite(where.pixels.x).all() and left >= -edge and right <= width - 1 + edge
     if whole and low >= -edge and high <= height - 1 + edge:
         return None
-    x, y = positions(pixels, rows, 0)
-    return (x >= -edge) & (x <= width - 1 + edge) & (y >= -edge) & (y <= height - 1 + edge)
+    x, y = where.positions
+    bottom = -edge - where.first_row
+    outside: NDArray[np.bool_] = (x < -edge) | (x > width - 1 + edge)
+    outside |= (y < bottom) | (y > bottom + height - 1 + 2 * edge)
+    return outside
 
 
 def _conserve(values: NDArray[np.float32], pixels: PixelMap, rows: slice) -> None:

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 Tile = tuple[slice, slice]
 """Rows and columns."""
+
+
+class Rows(Protocol):
+    """An image of which rows can be had: an array, or one that is elsewhere."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return how many rows and columns it has."""
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+        """Return some rows."""
 
 
 def tiles(shape: tuple[int, int], pixels: int) -> Iterator[Tile]:

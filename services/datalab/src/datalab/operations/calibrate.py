@@ -84,12 +84,9 @@ class Calibrate:
 def _calibrated(
     inputs: CalibrateInputs, number: int, made: Masters, shape: tuple[int, int], work: Work
 ) -> OutputFile:
-    import numpy as np
-
     from datalab.calibration import filter_of, same_size
     from datalab.fits.reader import FrameReader
     from datalab.fits.results import image_result
-    from datalab.fits.series import Series
 
     ref = inputs.input_files[number]
     with FrameReader(work.path(ref), ref.basename) as reader:
@@ -99,10 +96,7 @@ def _calibrated(
             raise OperationError(
                 f"{ref.basename} is in {band}, the flats in {', '.join(sorted(made.filters))}"
             )
-        pixels = np.empty(shape, np.float32)
-        for rows in Series([reader], shape).slices():
-            pixels[rows] = made.applied(reader, rows)
-        header = reader.header
+        pixels, header = made.all_applied(reader), reader.header
     used = {
         kind: [one.basename for one in getattr(inputs, kind)]
         for kind in ("bias_files", "dark_files", "flat_files", "mask_files")

@@ -46,12 +46,13 @@ def _normalized(ref: FileRef, number: int, work: Work) -> OutputFile:
     import numpy as np
 
     # ruff: noqa: PLC0415 - only workers load what computes
-    from datalab.fits.reader import read_frame
+    from datalab.fits.reader import FrameReader
     from datalab.fits.results import image_result
-    from datalab.fits.series import median_of, valid
+    from datalab.fits.series import whole
+    from datalab.kernels.ranks import median_of
 
-    frame = read_frame(work.path(ref), name=ref.basename)
-    pixels = valid(frame.pixels, frame.mask)
+    with FrameReader(work.path(ref), ref.basename) as reader:
+        pixels, header = whole(reader), reader.header
     median = median_of(pixels)
     if not median or not np.isfinite(median):
         raise OperationError(f"{ref.basename} cannot be normalized: the median of its pixels is {median}")
@@ -60,7 +61,7 @@ def _normalized(ref: FileRef, number: int, work: Work) -> OutputFile:
         work,
         f"normalization-{number + 1}",
         pixels,
-        frame.header,
+        header,
         inputs=[ref.basename],
         operation=Normalization.name,
         version=Normalization.version,

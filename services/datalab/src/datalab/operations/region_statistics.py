@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datalab.fits.reader import Frame
 
 _REGIONS_AT_MOST: Final = 1000
+_TILE_PIXELS: Final = 1 << 16
 _NUMBER: Final = r"\s*(-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
 _FORMS: Final = {
     "box": re.compile(rf"box\({_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\)"),
@@ -113,6 +115,7 @@ class RegionStatistics:
         for number, ref in enumerate(inputs.input_files):
             frame = read_frame(work.path(ref), name=ref.basename)
             rows += [_statistics(frame, region, ref.basename) for region in regions or (None,)]
+            del frame  # before the next is read
             work.progress((number + 1) / len(inputs.input_files))
         return Results(data=[{"region_statistics": rows}])
 
@@ -120,41 +123,84 @@ class RegionStatistics:
 def _statistics(frame: Frame, region: Region | None, name: str) -> Mapping[str, Any]:
     import numpy as np
 
-    values, bad = _values(frame, region)
-    if not values.size:
+    from datalab.kernels.ranks import median_of_parts
+
+    counts = np.zeros(4, np.int64)
+    for values, bad in _parts(frame, region):
+        known = np.isfinite(values)
+        counts += values.size, (known & ~bad).sum(), values.size - known.sum(), bad.sum()
+    pixels, count, nan_count, bad_count = counts.tolist()
+    if not pixels:
         raise OperationError(f"{region.text if region else 'the image'} has no pixel of {name}")
-    numbers = values[np.isfinite(values) & ~bad].astype(np.float64)
     found: dict[str, Any] = {
         "basename": name,
         "region": region.text if region else "image",
-        "pixels": int(values.size),
-        "count": int(numbers.size),
-        "nan_count": int(np.count_nonzero(~np.isfinite(values))),
-        "bad_count": int(np.count_nonzero(bad)),
+        "pixels": pixels,
+        "count": count,
+        "nan_count": nan_count,
+        "bad_count": bad_count,
     }
-    names = ("mean", "median", "std", "min", "max", "sum")
-    if not numbers.size:
-        return found | dict.fromkeys(names)
-    computed: tuple[Callable[..., Any], ...] = (np.mean, np.median, np.std, np.min, np.max, np.sum)
-    return found | {key: float(compute(numbers)) for key, compute in zip(names, computed, strict=True)}
+    if not count:
+        return found | dict.fromkeys(("mean", "median", "std", "min", "max", "sum"))
+    total = sum(float(part.sum()) for part in _numbers(frame, region))
+    mean = total / count
+    variance = sum(float(np.square(part - mean).sum()) for part in _numbers(frame, region)) / count
+    return found | {
+        "mean": mean,
+        "median": median_of_parts(lambda: _numbers(frame, region)),
+        "std": math.sqrt(variance),
+        "min": min(float(part.min()) for part in _numbers(frame, region)),
+        "max": max(float(part.max()) for part in _numbers(frame, region)),
+        "sum": total,
+    }
 
 
-def _values(frame: Frame, region: Region | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return the pixels whose middles are in a region, and which of them are marked as bad."""
+def _numbers(frame: Frame, region: Region | None) -> Iterator[NDArray[np.float64]]:
+    """Give those pixels of a region that are numbers, and not bad, part by part."""
     import numpy as np
 
-    if region is None:
-        pixels = frame.pixels.ravel()
-        return pixels, np.zeros(pixels.shape, np.bool_) if frame.mask is None else frame.mask.ravel()
-    part = tuple(
-        slice(max(0, int(np.ceil(middle - 1 - size / 2))), max(0, int(np.floor(middle - 1 + size / 2)) + 1))
-        for middle, size in ((region.y, region.height), (region.x, region.width))
+    for values, bad in _parts(frame, region):
+        numbers = values[np.isfinite(values) & ~bad]
+        if numbers.size:
+            yield numbers.astype(np.float64)
+
+
+def _parts(frame: Frame, region: Region | None) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+    """Give the pixels whose middles are in a region, and which of them are marked as bad, part by part."""
+    import numpy as np
+
+    from datalab.kernels.tiles import tiles
+
+    height, width = frame.pixels.shape
+    box = (slice(0, height), slice(0, width)) if region is None else _box(region, (height, width))
+    shape = (box[0].stop - box[0].start, box[1].stop - box[1].start)
+    for rows, columns in tiles(shape, _TILE_PIXELS) if min(shape) > 0 else ():
+        tile = (
+            slice(box[0].start + rows.start, box[0].start + rows.stop),
+            slice(box[1].start + columns.start, box[1].start + columns.stop),
+        )
+        values = frame.pixels[tile]
+        bad = np.zeros(values.shape, np.bool_) if frame.mask is None else frame.mask[tile]
+        if region is not None and region.is_round:
+            inside = _inside(region, tile)
+            values, bad = values[inside], bad[inside]
+        yield values, bad
+
+
+def _box(region: Region, shape: tuple[int, int]) -> tuple[slice, slice]:
+    rows, columns = (
+        slice(
+            min(side, max(0, math.ceil(middle - 1 - size / 2))),
+            min(side, max(0, math.floor(middle - 1 + size / 2) + 1)),
+        )
+        for side, middle, size in zip(shape, (region.y, region.x), (region.height, region.width), strict=True)
     )
-    pixels = frame.pixels[part]
-    bad = np.zeros(pixels.shape, np.bool_) if frame.mask is None else frame.mask[part]
-    if not region.is_round:
-        return pixels.ravel(), bad.ravel()
-    rows, columns = np.indices(pixels.shape)
-    away = np.hypot(rows + part[0].start + 1 - region.y, columns + part[1].start + 1 - region.x)
-    inside = away <= region.width / 2
-    return pixels[inside], bad[inside]
+    return rows, columns
+
+
+def _inside(region: Region, tile: tuple[slice, slice]) -> NDArray[np.bool_]:
+    import numpy as np
+
+    rows, columns = np.ogrid[tile]
+    inside: NDArray[np.bool_] = np.hypot(rows + 1 - region.y, columns + 1 - region.x) <= region.width / 2
+    return inside

@@ -9,7 +9,7 @@ from pydantic import Field
 from datalab.operations.operation import FileRef, Inputs, OutputFile, Results, Work
 
 if TYPE_CHECKING:
-    from datalab.fits.reader import Frame
+    from datalab.fits.reader import FrameReader
 
 
 class SubtractionInputs(Inputs):
@@ -51,38 +51,41 @@ class Subtraction:
     def compute(inputs: SubtractionInputs, work: Work) -> Results:
         """Return the differences, in the order of the inputs, where both images are at their lower left."""
         # ruff: noqa: PLC0415 - only workers load what computes
-        from datalab.fits.reader import read_frame
+        from datalab.fits.reader import FrameReader
 
         (ref,) = inputs.subtraction_file
-        subtracted = read_frame(work.path(ref), name=ref.basename)
         files = []
-        for number, one in enumerate(inputs.input_files):
-            files.append(_difference(one, number, ref, subtracted, work))
-            work.progress((number + 1) / len(inputs.input_files))
+        with FrameReader(work.path(ref), ref.basename) as subtracted:
+            for number, one in enumerate(inputs.input_files):
+                files.append(_difference(one, number, subtracted, work))
+                work.progress((number + 1) / len(inputs.input_files))
         return Results(files=files)
 
 
-def _difference(ref: FileRef, number: int, other: FileRef, subtracted: Frame, work: Work) -> OutputFile:
+def _difference(ref: FileRef, number: int, subtracted: FrameReader, work: Work) -> OutputFile:
     """Subtract whole numbers as floats; what is bad in either image is not in the difference."""
     import numpy as np
 
-    from datalab.fits.reader import read_frame
+    from datalab.fits.reader import FrameReader
     from datalab.fits.results import image_result
+    from datalab.fits.series import Series
 
-    frame = read_frame(work.path(ref), name=ref.basename)
-    rows, columns = np.minimum(frame.pixels.shape, subtracted.pixels.shape)
-    part = (slice(rows), slice(columns))
-    pixels = np.subtract(frame.pixels[part], subtracted.pixels[part], dtype=np.float64).astype(np.float32)
-    for mask in (frame.mask, subtracted.mask):
-        if mask is not None:
-            pixels[mask[part]] = np.nan
+    with FrameReader(work.path(ref), ref.basename) as reader:
+        height, width = (min(sides) for sides in zip(reader.shape, subtracted.shape, strict=True))
+        pixels = np.empty((height, width), np.float32)
+        for part in Series([reader, subtracted], (height, width)).parts():
+            pixels[part.rows] = np.subtract(*part.pixels, dtype=np.float64)
+            for mask in part.masks:
+                if mask is not None:
+                    pixels[part.rows][mask] = np.nan
+        header = reader.header
     return image_result(
         work,
         f"subtraction-{number + 1}",
         pixels,
-        frame.header,
-        inputs=[ref.basename, other.basename],
+        header,
+        inputs=[ref.basename, subtracted.name],
         operation=Subtraction.name,
         version=Subtraction.version,
-        comment=f"{ref.basename} less {other.basename}",
+        comment=f"{ref.basename} less {subtracted.name}",
     )

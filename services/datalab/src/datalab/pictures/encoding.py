@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from datalab.kernels.tiles import Rows
 from datalab.pictures.stretching import Levels, levels, sampled, stretched
 
 QUALITY: Final = 95
@@ -19,7 +20,7 @@ LARGE_PX: Final = 4096
 SMALL_PX: Final = 200
 
 
-def preview(pixels: NDArray[Any], folder: Path, name: str) -> tuple[Path, Path]:
+def preview(pixels: Rows, folder: Path, name: str) -> tuple[Path, Path]:
     """Write a large and a small JPEG of an image, stretched by itself; return where they are."""
     return write_pair(stretched(pixels, levels(sampled(pixels)), np.uint8), folder, name)
 

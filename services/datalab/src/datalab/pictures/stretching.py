@@ -6,10 +6,13 @@ the slope of the sorted pixels says that stars begin (IRAF's zscale), and faint 
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from datalab.kernels.tiles import Rows
 
 GAMMA: Final = 2.5
 SAMPLES: Final = 10_000
@@ -32,13 +35,14 @@ class Levels(NamedTuple):
     zmax: float
 
 
-def sampled(pixels: NDArray[Any]) -> NDArray[np.float64]:
+def sampled(pixels: Rows) -> NDArray[np.float64]:
     """Return some thousand pixels, evenly spread, sorted; only those that are finite."""
-    if not pixels.size:
+    size = prod(pixels.shape)
+    if not size:
         return np.empty(0)
-    every = max(1, round((pixels.size / SAMPLES) ** 0.5))
+    every = max(1, round((size / SAMPLES) ** 0.5))
     rows, columns = (slice(min(every, side) // 2, None, every) for side in pixels.shape)
-    few = pixels[rows, columns].astype(np.float64).ravel()
+    few = pixels[rows][:, columns].astype(np.float64).ravel()
     return np.sort(np.clip(few[np.isfinite(few)], -_MOST, _MOST))
 
 
@@ -69,9 +73,7 @@ def _slope(samples: NDArray[np.float64]) -> float:
     return max(0.0, float(slope))
 
 
-def stretched(
-    pixels: NDArray[Any], shades: Levels, kind: type[Shade], gamma: float = GAMMA
-) -> NDArray[Shade]:
+def stretched(pixels: Rows, shades: Levels, kind: type[Shade], gamma: float = GAMMA) -> NDArray[Shade]:
     """Return shades of grey, the first row at the bottom; what is not a number is black."""
     height, width = pixels.shape
     table = shade_table(kind, gamma)

@@ -1,6 +1,17 @@
 """What datalab answers over HTTP."""
 
-from datalab.routes import admin, analysis, available, operations, profile, results, sessions, uploads
+from datalab.routes import (
+    admin,
+    analysis,
+    available,
+    operations,
+    profile,
+    recipes,
+    results,
+    runs,
+    sessions,
+    uploads,
+)
 
 ROUTERS = (
     sessions.router,
@@ -8,6 +19,8 @@ ROUTERS = (
     available.router,
     analysis.router,
     uploads.router,
+    runs.router,
+    recipes.router,
     profile.router,
     admin.router,
     results.router,

@@ -13,6 +13,7 @@ from datalab.clock import now_us
 from datalab.domain.asked import UNFINISHED, AskedOperation, ShownOperation
 from datalab.domain.sessions import DataSession
 from datalab.laboratory import Laboratory
+from datalab.large_data import with_data
 from datalab.routes.asking import Fields, Lab, Number, User
 from datalab.waiting import AT_MOST_S
 from datalab.wire import fields as wire
@@ -48,9 +49,10 @@ async def list_operations(
 ) -> Response:
     """With what is known of each."""
     part = window(limit, offset)
-    found = await lab.sessions.operations_of([(await lab.sessions.of(user.name, session)).number])
-    shown = await lab.shown(request, found[part.offset : part.offset + part.limit])
-    return JsonAnswer(envelope(request, lab.base_url(request), part, len(found), shown))
+    number = (await lab.sessions.of(user.name, session)).number
+    listed = await lab.listing.of([number], lab.base_url(request))
+    shown = [one.view for one in listed[part.offset : part.offset + part.limit]]
+    return JsonAnswer(envelope(request, lab.base_url(request), part, len(listed), shown))
 
 
 @router.post(
@@ -171,7 +173,9 @@ async def wait_for_operation(
         (shown,) = await lab.operations.shown([found], base_url=lab.base_url(request))
         return shown
 
-    return JsonAnswer(operation_json(await lab.waiting.until_ended(user.name, look, within_s)))
+    ended = await lab.waiting.until_ended(user.name, look, within_s)
+    (whole,) = await with_data(lab.links.objects, [ended])
+    return JsonAnswer(operation_json(whole))
 
 
 @router.post("/{operation}/cancel/", summary="Stop an operation", response_model=OperationView)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from datalab.execution.links import PATH, Links
 from datalab.wire.errors import RESPONSES
 from shared.errors import NotFoundError
 from shared.objects.keys import is_key
 from shared.objects.port import ObjectStore, StoredObject
+from shared.service.downloads import download
 
 router = APIRouter(tags=["results"], responses=RESPONSES)
 
@@ -22,9 +23,10 @@ _MEDIA_TYPES: Mapping[str, str] = {
     ".fz": "application/fits",
     ".gz": "application/gzip",
     ".jpg": "image/jpeg",
+    ".json": "application/json",
     ".tif": "image/tiff",
 }
-_SHOWN = frozenset({".jpg"})
+_SHOWN = frozenset({".jpg", ".json"})
 """What browsers show; the rest is saved."""
 
 
@@ -40,29 +42,16 @@ async def read_result(key: str, request: Request) -> Response:
     stored = await objects.stat(key)
     if stored is None:
         raise unknown
-    headers = _headers(stored)
-    if headers["ETag"] in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"ETag": headers["ETag"]})
     kind = _MEDIA_TYPES.get(PurePosixPath(key).suffix, "application/octet-stream")
-    if request.method == "HEAD":
-        return Response(headers=headers, media_type=kind)
-    return StreamingResponse(_content(objects, key), headers=headers, media_type=kind)
+    return download(request, objects, stored, kind, _headers(stored))
 
 
 def _headers(stored: StoredObject) -> dict[str, str]:
     path = PurePosixPath(stored.key)
     how = "inline" if path.suffix in _SHOWN else "attachment"
     return {
-        "Content-Length": str(stored.size_bytes),
         "Content-Disposition": f"{how}; filename*=UTF-8''{quote(path.name)}",
-        "ETag": f'"{stored.sha256 or stored.etag}"',
         "Cache-Control": "private, max-age=86400",
         "Cross-Origin-Resource-Policy": "cross-origin",
         "X-Content-Type-Options": "nosniff",
     }
-
-
-async def _content(objects: ObjectStore, key: str) -> AsyncIterator[bytes]:
-    async with objects.open(key) as chunks:
-        async for chunk in chunks:
-            yield chunk

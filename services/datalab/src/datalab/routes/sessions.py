@@ -127,10 +127,9 @@ async def with_operations(
     request: Request, lab: Laboratory, found: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return stored sessions as JSON, each with its operations."""
-    asked = await lab.sessions.operations_of([body["number"] for body in found])
-    operations: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for operation, view in zip(asked, await lab.shown(request, asked), strict=True):
-        operations[operation.session].append(view)
+    operations: dict[int, list[Any]] = defaultdict(list)
+    for one in await lab.listing.of([body["number"] for body in found], lab.base_url(request)):
+        operations[one.session].append(one.view)
     return [session_json(body, operations[body["number"]]) for body in found]
 
 
@@ -142,8 +141,8 @@ async def _change(
 
 
 async def _answer(request: Request, lab: Laboratory, session: DataSession) -> Response:
-    (shown,) = await with_operations(request, lab, [session.model_dump()])
-    return JsonAnswer(shown)
+    listed = await lab.listing.of([session.number], lab.base_url(request))
+    return JsonAnswer(session_json(session.model_dump(), await lab.wholly(request, listed)))
 
 
 def _between(name: str, after: str | None, before: str | None) -> Between | None:

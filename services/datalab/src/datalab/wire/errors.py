@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -21,8 +19,7 @@ from shared.errors import (
     TransientError,
 )
 from shared.redaction import redact_text
-
-RETRY_AFTER = timedelta(seconds=5)
+from shared.retry_after import retry_after_headers
 
 Faults = Mapping[str, Sequence[str]]
 """What is wrong, by field."""
@@ -114,8 +111,8 @@ async def _permanent(_request: Request, error: Exception) -> JsonAnswer:
 
 
 async def _transient(_request: Request, error: Exception) -> JsonAnswer:
-    after = (error.retry_after if isinstance(error, TransientError) else None) or RETRY_AFTER
-    return problem(str(error), 503, headers={"Retry-After": str(max(1, math.ceil(after.total_seconds())))})
+    assert isinstance(error, TransientError)
+    return problem(str(error), 503, headers=retry_after_headers(error))
 
 
 async def _invalid_request(_request: Request, error: Exception) -> JsonAnswer:

@@ -90,10 +90,11 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def numbers(value: Any) -> list[int]:
     """Return a list of ids."""
-    return [_number(item) for item in items(value)]
+    return [number(item) for item in items(value)]
 
 
-def _number(value: Any) -> int:
+def number(value: Any) -> int:
+    """Return an id."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # noqa: PLR2004
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):

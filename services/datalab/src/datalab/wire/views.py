@@ -21,7 +21,10 @@ class OperationView(BaseModel):
     status: Status = Field(description="A cancelled operation is FAILED, and its message says so.")
     message: str
     operation_progress: float = Field(ge=0, le=1)
-    output: dict[str, Any] | None = Field(description="`output_files` or `output_data`, with signed URLs.")
+    output: dict[str, Any] | None = Field(
+        description="`output_files` or `output_data`, with signed URLs. Large data stand there where one"
+        " session or operation is read, up to 8 MiB in an answer; otherwise `data_url` leads to them."
+    )
     input_data: dict[str, Any]
     created: AwareDatetime
 
@@ -78,7 +81,7 @@ class OperationFields(BaseModel):
     input_data: dict[str, Any] = Field(description="As the operation's inputs want it.")
 
 
-def session_json(session: Mapping[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
+def session_json(session: Mapping[str, Any], operations: list[Any]) -> dict[str, Any]:
     """Return a stored session as JSON."""
     return {
         "id": session["number"],

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from discovery.adapters.webodm_file import FileBody
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.redaction import redact_text
+from shared.retry_after import read_retry_after
 from shared.urls import shown_url
 
 ANSWER_AT_MOST_BYTES = 16 << 20
@@ -30,6 +31,7 @@ UPLOADS_AT_MOST = 8
 SHOWN_CHARACTERS = 300
 
 _MAY_PASS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_ALONE_AT_MOST = timedelta(hours=1)
 _REDIRECTS = range(HTTPStatus.MULTIPLE_CHOICES, HTTPStatus.BAD_REQUEST)
 _NOT_LOGGED_IN = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _LACKS_PERMISSION = "You do not have permission"
@@ -228,7 +230,8 @@ class Session:
             return
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status in _MAY_PASS:
             raise TransientError(
-                f"{self.name} answered {answer.status} to: {request.doing}", retry_after=_retry_after(answer)
+                f"{self.name} answered {answer.status} to: {request.doing}",
+                retry_after=read_retry_after(answer.headers.get("Retry-After"), _ALONE_AT_MOST),
             )
         if answer.status in _REDIRECTS:
             to = shown_url(answer.headers.get("Location", ""))
@@ -265,11 +268,6 @@ def _form(fields: Mapping[str, str]) -> FormData:
 def _is_logged_out(answer: Answer) -> bool:
     """Return whether the token is at fault; which of two statuses says so depends on WebODM's settings."""
     return answer.status in _NOT_LOGGED_IN and not answer.told().startswith(_LACKS_PERMISSION)
-
-
-def _retry_after(answer: Answer) -> timedelta | None:
-    wished = answer.headers.get("Retry-After", "")
-    return timedelta(seconds=min(int(wished), 3600)) if wished.isdecimal() and len(wished) < 9 else None  # noqa: PLR2004
 
 
 def _sentence(said: Any) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import timedelta
 from typing import Any
 
 from fastapi import Request, Response
@@ -23,9 +21,9 @@ from shared.errors import (
     TransientError,
 )
 from shared.redaction import is_secret_name, redact_text
+from shared.retry_after import retry_after_headers
 from shared.sources import LoginNeededError, SourceForbiddenError
 
-RETRY_AFTER = timedelta(seconds=5)
 DETAIL_CHARACTERS = 500
 
 
@@ -76,8 +74,7 @@ def refusal(error: Exception) -> JSONResponse:
         case RequestValidationError():
             return _refused(400, "The request is not of the documented form.", _wrong(error))
         case TransientError():
-            wait_s = math.ceil((error.retry_after or RETRY_AFTER).total_seconds())
-            return _refused(503, str(error), headers={"Retry-After": str(max(1, wait_s))})
+            return _refused(503, str(error), headers=retry_after_headers(error))
         case _:
             return _refused(_status(error), str(error))
 

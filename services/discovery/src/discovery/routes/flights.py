@@ -127,7 +127,7 @@ async def _page(
     part = int(number)
     if part >= len(parts):
         return FlightPage(flights=[], cursor=None, total=0)
-    order = Order(query.sort.lstrip("-"), descending=query.sort.startswith("-"))
+    order = Order.named(query.sort)
     page = await flights.find(parts[part], order=order, limit=query.limit, after=after or None)
     is_last = part + 1 >= len(parts)
     cursor = f"{part}:{page.cursor}" if page.cursor else (None if is_last else f"{part + 1}:")

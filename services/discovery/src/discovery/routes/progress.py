@@ -13,10 +13,10 @@ from starlette.status import HTTP_503_SERVICE_UNAVAILABLE
 from discovery.domain.flights import Flight, FlightState
 from discovery.domain.stages import viewed
 from discovery.feed import Feed, Listener, Told
-from discovery.progress_stream import SEND_WITHIN_S, EventStream
 from discovery.routes.asking import TheProjects
 from discovery.sight import Sharing, may_see, shared_with
 from shared.errors import NotFoundError
+from shared.service.event_stream import SEND_WITHIN_S, EventStream
 from shared.state import Collection, OneOf, Order
 
 router = APIRouter()

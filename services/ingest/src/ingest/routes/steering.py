@@ -11,7 +11,7 @@ from ingest.domain.transfers import Transfer, paused, resumed, retried
 from ingest.routes.seeing import Transfers, TransferView, Wake, view
 from ingest.telling import canceled
 from shared.service.access import authorised
-from shared.state import Change, Collection
+from shared.state import Change, Collection, if_changed
 
 router = APIRouter(dependencies=[Depends(authorised)])
 
@@ -51,9 +51,4 @@ async def retry_failed(transfer: str, transfers: Transfers, wake: Wake) -> Trans
 
 
 async def _steered(transfer: str, transfers: Collection[Transfer], steer: Steer) -> TransferView:
-    def change(body: Transfer) -> Change[Transfer] | Transfer | None:
-        changed = steer(body)
-        is_same = changed is body or (isinstance(changed, Change) and changed.body is body)
-        return None if is_same else changed
-
-    return view(await transfers.update(transfer, change))
+    return view(await transfers.update(transfer, if_changed(steer)))

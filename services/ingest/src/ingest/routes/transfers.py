@@ -105,8 +105,7 @@ async def list_files(
 
 
 def _order(sort: Sort) -> Order:
-    field = sort.removeprefix("-")
-    return Order("amounts.bytes_total" if field == "bytes_total" else field, descending=sort.startswith("-"))
+    return Order.named(sort.replace("bytes_total", "amounts.bytes_total"))
 
 
 def _file(line: FileRecord) -> FileView:

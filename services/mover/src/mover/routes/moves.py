@@ -102,8 +102,7 @@ async def list_moves(
         **({"category": category} if category is not None else {}),
         **({"why": why.value} if why else {}),
     }
-    order = Order(sort.removeprefix("-"), descending=sort.startswith("-"))
-    page = await runs.moves.find(where, order=order, limit=limit, after=after)
+    page = await runs.moves.find(where, order=Order.named(sort), limit=limit, after=after)
     return MovePage(moves=[_view(document) for document in page.items], cursor=page.cursor)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -37,6 +36,7 @@ from odm_gateway.adapters.worker_start import COMMAND
 from odm_gateway.domain.assets import media_type
 from odm_gateway.ports import Completed, EngineEvent, Failed, Job, Line, Progressed
 from shared.errors import PermanentError
+from shared.file_lock import lock_now
 from shared.objects.port import ObjectExistsError, ObjectStore
 
 STARTS_AT_MOST = 3
@@ -240,11 +240,10 @@ async def _wait_for_lock(project: Path) -> None:
 
 def _is_free(project: Path) -> bool:
     project.mkdir(parents=True, exist_ok=True)
-    with (project / ".lock").open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+    lock = lock_now(project / ".lock")
+    if lock is None:
+        return False
+    lock.close()
     return True
 
 

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from shared.errors import PermanentError
+from shared.service.downloads import is_known
 
 HTTP_OK = 200
 HTTP_NOT_MODIFIED = 304
@@ -57,12 +58,6 @@ class Json(JSONResponse):
 def weak_tag(content: bytes) -> str:
     """Return the ETag of an answer that is equal whenever its content is."""
     return f'W/"{len(content):x}-{blake2b(content, digest_size=12).hexdigest()}"'
-
-
-def is_known(tag: str, if_none_match: str) -> bool:
-    """Return whether a client says that it has what ``tag`` stands for (RFC 9110, 13.1.2)."""
-    known = [each.strip().removeprefix("W/") for each in if_none_match.split(",")]
-    return "*" in known or tag.removeprefix("W/") in known
 
 
 class NodeOdmRoute(APIRoute):

@@ -21,7 +21,6 @@ from scaler.imaging.jpeg_file import (
 
 _EXIF: Final = b"Exif\x00\x00"
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\x00"
-_JFXX: Final = b"JFXX\x00"
 _TRANSFORM_AT: Final = 11
 _YCC: Final = 1
 

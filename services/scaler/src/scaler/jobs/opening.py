@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +19,7 @@ from scaler.jobs.scaling import ImageScaler
 from scaler.loops import forget_expired
 from scaler.ports import ScalesImages
 from shared.budget import Budget
+from shared.cores import cores
 from shared.events import ImagesStaged
 from shared.messaging.bus import Bus
 from shared.messaging.consumer import Consumer
@@ -80,7 +80,7 @@ def run_jobs(
         bus=bus,
         owner=process_owner(),
         lease=settings.lease,
-        at_once=settings.images_at_once or _cores() + READ_AHEAD,
+        at_once=settings.images_at_once or cores() + READ_AHEAD,
         retry_after=on.settings.retry_ladder,
         look_at_jobs=loop.wake,
     )
@@ -89,7 +89,3 @@ def run_jobs(
     service.background("pieces", work.run)
     service.background("forget jobs", partial(forget_expired, jobs))
     return Jobs(jobs, pieces, reader, codecs, budget, loop)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

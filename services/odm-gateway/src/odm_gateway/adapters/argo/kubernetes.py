@@ -15,6 +15,7 @@ import httpx2
 from lightkube.core.exceptions import ConfigError
 
 from shared.errors import ConflictError, NotFoundError, PermanentError, TransientError
+from shared.retry_after import read_retry_after
 
 Manifest = dict[str, Any]
 
@@ -258,8 +259,8 @@ def _status(response: httpx2.Response) -> Manifest:
 
 def _said_when(response: httpx2.Response) -> float | None:
     """Return after how many seconds a server that is too busy wants to be asked again, if it says so."""
-    told = response.headers.get("Retry-After", "")
-    return float(told) if response.status_code in _SAYS_WHEN and told.isdecimal() else None
+    told = read_retry_after(response.headers.get("Retry-After"))
+    return told.total_seconds() if told is not None and response.status_code in _SAYS_WHEN else None
 
 
 def _refusal(

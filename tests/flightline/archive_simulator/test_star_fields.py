@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from tests.support.star_fields import TAKEN_AT, Moving, Variable, star_field, write_banzai
+from flightline.archive_simulator.banzai import write_banzai
+from flightline.archive_simulator.star_fields import TAKEN_AT, Moving, Variable, star_field
 
 
 def test_one_seed_is_one_sky_in_every_exposure_and_pointing() -> None:
@@ -36,6 +37,7 @@ def test_a_variable_varies_and_a_mover_moves() -> None:
 
 
 def test_files_are_as_banzai_writes_them(tmp_path: Path) -> None:
+    """Row: frames as BANZAI writes them."""
     field = star_field(size=64, stars=5, hot_pixels=4, nan_fraction=0.01)
     with fits.open(write_banzai(tmp_path / "a.fits.fz", field, compress="gzip")) as units:
         assert [unit.name for unit in units] == ["PRIMARY", "SCI", "CAT", "BPM", "ERR"]
