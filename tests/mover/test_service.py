@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from shared.settings import PlatformSettings
 from shared.state import Collection
 from tests.mover.conftest import FOLDERS, ROOT, UNSORTED, webdav_settings
 from tests.support.dav_servers.running import RunningDav
+from tests.support.until import until
 
 LONG = timedelta(minutes=10)
 LOW = timedelta(milliseconds=20)
@@ -53,12 +54,6 @@ def put(cloud: RunningDav, name: str, *tags: str) -> None:
     cloud.stored.put(f"{UNSORTED}/{name}", name.encode())
     if tags:
         cloud.stored.tag(f"{UNSORTED}/{name}", *tags)
-
-
-async def until(holds: Callable[[], bool], within_s: float = 15) -> None:
-    async with asyncio.timeout(within_s):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 async def quiet(cloud: RunningDav, for_s: float = 0.3) -> None:

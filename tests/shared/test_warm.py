@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
 import pytest
 
 from shared.warm import WarmProcesses, kill
+from tests.support.until import until
 
 
 @dataclass
@@ -42,12 +42,6 @@ async def started() -> Cat:
 def cats() -> list[psutil.Process]:
     children = psutil.Process().children()
     return [one for one in children if one.status() != psutil.STATUS_ZOMBIE and one.name() == "cat"]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def worked(warm: WarmProcesses[Cat], *, is_good: bool = True) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import time
@@ -73,6 +74,8 @@ class TroubleInputs(Inputs):
         "huge",
         "chatter",
         "fill",
+        "abort",
+        "segfault",
     ]
     marks: str = ""
     """A folder in which each run leaves a file."""
@@ -118,6 +121,16 @@ def _kill_itself() -> Results:
     raise AssertionError
 
 
+def _abort() -> Results:
+    os.abort()
+    raise AssertionError
+
+
+def _segfault() -> Results:
+    ctypes.string_at(0)
+    raise AssertionError
+
+
 def _take_memory() -> Results:
     kept: list[Any] = [bytearray(16 << 20) for _ in range(64)]
     return Results(data=[{"kept": len(kept)}])
@@ -145,6 +158,8 @@ _WAYS: dict[str, Callable[[], Results]] = {
     "bug": _be_broken,
     "transient": _miss_a_server,
     "escape": lambda: Results(files=[OutputFile(fits=Path("/etc/hostname"))]),
+    "abort": _abort,
+    "segfault": _segfault,
     "huge": lambda: Results(data=[{"text": "x" * (65 << 20)}]),
     "chatter": _chatter,
 }

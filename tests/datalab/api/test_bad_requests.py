@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,9 +12,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from datalab.config import Settings
+from datalab.main import create_app
 from tests.datalab.api.calling import SESSIONS, made
 
 JSON = {"Content-Type": "application/json"}
+FORM = "application/x-www-form-urlencoded"
 
 BODIES = {
     "not JSON": b"{",
@@ -39,6 +44,73 @@ def test_a_bad_body_is_a_400_that_says_so(me: httpx.Client, body: bytes) -> None
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]
     assert int(answer.headers["Content-Length"]) == len(answer.content)
+
+
+PATHS = create_app(Settings()).openapi()["paths"]
+WRITING = [
+    (method.upper(), path)
+    for path, methods in PATHS.items()
+    for method in methods
+    if path.startswith(("/api/", "/authprofile/")) and method in ("post", "put", "patch")
+]
+READING = [path for path in PATHS if path.startswith("/api/") and not path.endswith(("/events/", "/wait/"))]
+ODD_IDS = ("0", "-1", "007", "1e3", "9" * 19, "9" * 30, "%00", "%ff", "%2e%2e", "%F0%9F%98%80", "x" * 3000)
+ODD_QUERIES = (
+    "limit=-1&offset=-1",
+    f"limit={10**30}&offset={10**30}",
+    "limit=%00&offset=%ff",
+    "limit=1&limit=2&offset=x&&==&%00=%00",
+    f"name={'x' * 60_000}",
+    "name=%00&user=%ff&name_exact=%F0%9F%98%80&user_exact=%0d%0a",
+    "created_after=0001-01-01T00:00:00%2B14:00&created_before=9999-12-31T23:59:59-14:00",
+)
+KINDS = {
+    "gzip that is not told": (gzip.compress(b'{"name": "x"}'), JSON),
+    "gzip": (gzip.compress(b'{"name": "x"}'), {**JSON, "Content-Encoding": "gzip"}),
+    "XML": (b"<name/>", {"Content-Type": "application/xml"}),
+    "a form that is none": (b"name=%ff&input_data=[&%00=1", {"Content-Type": FORM}),
+    "parts without a boundary": (b"--x\r\n", {"Content-Type": "multipart/form-data"}),
+    "of no kind": (b'{"name": ["x"], "ids": {}, "input_data": "x", "steps": 1}', {}),
+    "UTF-16": ('{"name": "x"}'.encode("utf-16"), {"Content-Type": "application/json; charset=utf-16"}),
+    "NUL": (b'{"name": "\\u0000", "basename": "\\u0000", "username": "\\u0000", "label": "\\u0000"}', JSON),
+    "keys twice": (b'{"name": "x", "name": [], "ids": [1], "ids": {}}', JSON),
+    "ids beyond all": (b'{"ids": [9223372036854775807, -1], "name": 5, "input_data": {}}', JSON),
+    **{name: (body, JSON) for name, body in BODIES.items()},
+}
+
+
+def _told(answer: httpx.Response) -> None:
+    assert answer.status_code < 500, answer.text
+    assert int(answer.headers["Content-Length"]) == len(answer.content)
+    if answer.status_code >= 400:
+        assert answer.headers["Content-Type"] == "application/json"
+        assert isinstance(answer.json()["error"], str)
+
+
+@pytest.mark.parametrize(("body", "headers"), KINDS.values(), ids=KINDS.keys())
+def test_no_route_falls_over_a_body(me: httpx.Client, body: bytes, headers: dict[str, str]) -> None:
+    """Row: fault 3, bad bodies were a 500."""
+    for method, path in WRITING:
+        _told(me.request(method, re.sub("{[^}]*}", "1", path), content=body, headers=headers))
+
+
+def test_no_route_falls_over_an_id_or_a_query(me: httpx.Client) -> None:
+    """Row: fault 3, bad paths were a 500."""
+    for path in READING:
+        for odd in ODD_IDS if "{" in path else ():
+            _told(me.get(re.sub("{[^}]*}", odd, path)))
+        for query in ODD_QUERIES:
+            _told(me.get(f"{re.sub('{[^}]*}', '1', path)}?{query}"))
+
+
+def test_ids_beyond_64_bits_are_not_there(me: httpx.Client) -> None:
+    for number in (2**63 - 1, 2**63, 10**30):
+        assert me.get(f"{SESSIONS}{number}/").status_code == 404
+        assert me.delete(f"{SESSIONS}{number}").status_code == 404
+        assert me.get(f"/api/uploads/{number}/").status_code == 404
+        body = {"ids": [min(number, 2**63 - 1)]}
+        answer = me.post(f"{SESSIONS}{made(me)['id']}/operations/bulk_delete/", json=body)
+        assert answer.json() == {"deleted": 0}
 
 
 @pytest.mark.parametrize("path", ["", "operations/", "operations/bulk_delete/"])

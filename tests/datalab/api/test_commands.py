@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def test_a_user_is_added_lists_logs_in_and_is_removed(lab: RunningLab, run: Run)
     refused = run("users", "remove", "carl", code=1)
     run("users", "remove", "carl", "--with-data")
 
-    assert "carl  yes    here  yes" in listed
+    assert "carl  yes    no      yes" in listed
     assert "say --with-data" in refused
     assert "carl" not in run("users", "list")
     assert lab.do(lab.accounts.tokens.count({"user": "carl"})) == 0
@@ -74,20 +75,63 @@ def test_a_password_is_changed(lab: RunningLab, run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "given", "told"),
+    ("arguments", "given", "told", "code"),
     [
-        (("users", "add", "x y"), "a good password", "A user's name is"),
-        (("users", "add", "short"), "short", "A password has 8 to"),
-        (("users", "password", "nobody"), "a good password", "no user nobody"),
-        (("users", "remove", "nobody"), "", "no user nobody"),
-        (("tokens", "add", "nobody"), "", "no user nobody"),
-        (("tokens", "list", "nobody"), "", "no user nobody"),
-        (("sessions", "show", "99999"), "", "no session 99999"),
-        (("sessions", "remove", "99999"), "", "no session 99999"),
+        (("users", "add", "x y"), "a good password", "A user's name is", 2),
+        (("users", "add", "short"), "short", "A password has 8 to", 2),
+        (("users", "password", "nobody"), "a good password", "no user nobody", 1),
+        (("users", "remove", "nobody"), "", "no user nobody", 1),
+        (("tokens", "add", "nobody"), "", "no user nobody", 1),
+        (("tokens", "list", "nobody"), "", "no user nobody", 1),
+        (("sessions", "show", "99999"), "", "no session 99999", 1),
+        (("sessions", "remove", "99999"), "", "no session 99999", 1),
     ],
 )
-def test_what_cannot_be_done_is_told(run: Run, arguments: tuple[str, ...], given: str, told: str) -> None:
-    assert told in run(*arguments, given=f"{given}\n", code=1)
+def test_what_cannot_be_done_is_told(
+    run: Run, arguments: tuple[str, ...], given: str, told: str, code: int
+) -> None:
+    assert told in run(*arguments, given=f"{given}\n", code=code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("frob",), "worker"),
+        (("users",), "{list,add,password,admin,remove}"),
+        (("tokens", "add"), "user"),
+        (("sessions", "list", "--limit", "0"), "1 to 10000"),
+        (("sessions", "show", "x"), "invalid int value"),
+    ],
+)
+def test_a_bad_command_line_says_what_there_is(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        administer(arguments)
+
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_programs_are_told_in_json(lab: RunningLab, run: Run) -> None:
+    run("users", "add", "gerda", "--no-password")
+    client = lab.client(run("tokens", "add", "gerda", "--label", "script").strip())
+    session = made(client, "Hers")
+
+    (user,) = [one for one in json.loads(run("users", "list", "--json")) if one["username"] == "gerda"]
+    (token,) = json.loads(run("tokens", "list", "gerda", "--json"))
+    (row,) = json.loads(run("sessions", "list", "--user", "gerda", "--json"))
+
+    assert (user["is_admin"], user["from_portal"], user["has_password"]) == (False, False, False)
+    assert (token["label"], len(token["id"])) == ("script", 16)
+    assert row == {
+        "id": session["id"],
+        "user": "gerda",
+        "name": "Hers",
+        "operation_count": 0,
+        "created": session["created"],
+        "modified": session["modified"],
+    }
 
 
 def test_tokens_are_added_listed_and_revoked(lab: RunningLab, run: Run) -> None:

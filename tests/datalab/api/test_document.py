@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from flightline.archive_simulator.banzai import write_banzai
 from flightline.archive_simulator.star_fields import star_field
 from tests.datalab.contract.conftest import archive_in_a_thread
 from tests.support.columns import Column
-from tests.support.processes import free_port
+from tests.support.processes import free_port, until_healthy
 
 HEADERS = {"Authorization": "Token 123456789abcdefg"}
 WITHIN_S = 60.0
@@ -61,10 +60,7 @@ def datalab(archive: ArchiveSimulator, tmp_path_factory: pytest.TempPathFactory)
         assert "123456789abcdefg" in said
     with column.running():
         url = f"http://127.0.0.1:{port}"
-        ends_at_s = time.monotonic() + WITHIN_S
-        while not _answers(url):
-            assert time.monotonic() < ends_at_s
-            time.sleep(0.1)
+        until_healthy(url)
         yield url
 
 
@@ -132,10 +128,3 @@ def test_somebody_logs_in_with_the_documents_password(datalab: str) -> None:
     headers = {"Authorization": f"Bearer {answer.json()['token']}"}
     profile = requests.get(f"{datalab}/api/profile/", headers=headers, timeout=WITHIN_S).json()
     assert profile["username"] == "test_user"
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(f"{url}/healthz", timeout=5).status_code == 200
-    except requests.RequestException:
-        return False

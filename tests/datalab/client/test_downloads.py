@@ -31,6 +31,16 @@ def test_what_breaks_off_goes_on_where_it_was(place: Place, median: Operation, t
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_store_that_is_busy_is_asked_again(
+    place: Place, median: Operation, tmp_path: Path, status: int
+) -> None:
+    place.between.fail("/api/results/", status=status, headers={"Retry-After": "0"})
+
+    assert len(median.download(tmp_path)) == 1
+    assert len(place.between.asked("/api/results/")) == 2
+
+
 def test_a_server_without_ranges_sends_all_again(place: Place, median: Operation, tmp_path: Path) -> None:
     place.between.fail("/api/results/", cut_after_bytes=CUT_BYTES)
     place.between.fail("/api/results/", without_ranges=True)

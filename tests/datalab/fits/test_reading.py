@@ -309,3 +309,34 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     parts = [fits.ImageHDU(noise("f4"), name="SCI"), fits.ImageHDU(np.zeros((3, 3), np.uint8), name="BPM")]
 
     assert "BPM" in refused(written(tmp_path / "a.fits", *parts))
+
+
+@pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "f4"])
+@pytest.mark.parametrize("compression", ["RICE_1", "GZIP_1", None])
+@pytest.mark.parametrize("part", [0.0, 1e-3, 0.5, 1.0])
+def test_bad_pixels_are_those_that_are_marked(
+    tmp_path: Path, kind: str, compression: str | None, part: float
+) -> None:
+    """However marks are stored: rows without any, and many of the same, have a way of their own."""
+    marks = (RANDOM.random((90, 70)) < part) * RANDOM.integers(1, 100, (90, 70))
+    marks = marks.astype(kind)
+    image = fits.ImageHDU(np.zeros((90, 70), np.float32), name="SCI")
+    mask = fits.CompImageHDU(marks, name="BPM", compression_type=compression) if compression else None
+    path = written(tmp_path / "a.fits", image, mask or fits.ImageHDU(marks, name="BPM"))
+
+    with FrameReader(path) as reader, fits.open(path) as units:
+        wanted = units["BPM"].data != 0
+        for rows in (slice(0, 90), slice(13, 14)):
+            bad = reader.bad(rows.start, rows.stop)
+            assert bad is not None
+            assert np.array_equal(bad, wanted[rows])
+
+
+@pytest.mark.parametrize("span", [1, 300, 40_000, 3_000_000, 400_000_000])
+def test_differences_of_any_size_are_unpacked(tmp_path: Path, span: int) -> None:
+    """Four of them lie in eight bytes, or fewer, or one of them does not."""
+    pixels = RANDOM.integers(-span, span, (40, 203)).astype(np.int32)
+    pixels[::3, 50:90] //= 1000
+    pixels[::5, 60] = 2_000_000_000
+
+    same_as_astropy(written(tmp_path / "a.fits", fits.CompImageHDU(pixels, compression_type="RICE_1")))

@@ -141,10 +141,37 @@ def test_images_of_other_brightness_are_scaled_before_they_are_clipped(work: Fol
     assert abs(np.median(pixels_of(output)) - np.median(stack[0])) < 3
 
 
+def test_images_with_small_errors_count_more(work: FolderWork) -> None:
+    """The mean with inverse variances for weights is the one with the least noise."""
+    fields = [
+        star_field(size=64, stars=0, exposure=number, noise=noise) for number, noise in enumerate((4, 8, 40))
+    ]
+    for number, field in enumerate(fields):
+        write_banzai(work.files / f"{number}.fits", field, compress="gzip")
+    refs = tuple(FileRef(basename=f"{number}.fits") for number in range(3))
+
+    (output,) = SigmaClippedStack.compute(
+        SigmaClippedStackInputs(input_files=refs, rounds=0, error_weights="yes"), work
+    ).files
+
+    weights = [float(np.median(field.error)) ** -2 for field in fields]
+    wanted = np.average([field.pixels.astype(np.float64) for field in fields], axis=0, weights=weights)
+    assert np.allclose(pixels_of(output), wanted, rtol=1e-6)
+    assert pixels_of(output).std() < fields[0].pixels.std() * 1.05
+
+
+def test_images_without_errors_cannot_be_weighed_by_them(work: FolderWork) -> None:
+    asked = SigmaClippedStackInputs(input_files=work.add_all("a", images(2)), error_weights="yes")
+
+    with pytest.raises(OperationError, match=r"a-0\.fits has no errors"):
+        SigmaClippedStack.compute(asked, work)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"weights": [1]},
+        {"weights": [1, 2], "error_weights": "yes"},
         {"weights": [1, 0]},
         {"weights": [1, float("nan")]},
         {"sigma_low": "many"},

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from datalab.operations.operation import FileRef, OutputFile
+from datalab.operations.operation import FileRef, OperationError, OutputFile
 
 
 @dataclass
@@ -25,7 +25,10 @@ class FolderWork:
 
     def path(self, ref: FileRef) -> Path:
         """Return a file of the folder."""
-        return self.files / ref.basename
+        path = self.files / ref.basename
+        if not path.exists():
+            raise OperationError(f"{ref.basename} is not there")
+        return path
 
     def progress(self, done: float) -> None:
         """Keep what was told."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from datalab.operations.operation import FileRef, OperationError, Results
+from datalab.operations.operation import Results
+from tests.datalab.operations.working import FolderWork
 from tests.support.star_fields import TAKEN_AT, Field, star_field, write_series
 
 SCALE_ARCSEC = 1.5
@@ -17,25 +17,6 @@ APERTURES: dict[str, Any] = {
     "annulus_inner_radius": 13.5,
     "annulus_outer_radius": 24.0,
 }
-
-
-@dataclass
-class FolderWork:
-    """Inputs are the files of ``inputs``, by their names."""
-
-    inputs: Path
-    folder: Path
-    settings: Mapping[str, str] = field(default_factory=dict)
-    told: list[float] = field(default_factory=list)
-
-    def path(self, ref: FileRef) -> Path:
-        path = self.inputs / ref.basename
-        if not path.exists():
-            raise OperationError(f"{ref.basename} is not there")
-        return path
-
-    def progress(self, done: float) -> None:
-        self.told.append(done)
 
 
 def run(operation: Any, folder: Path, settings: Mapping[str, str] | None = None, **asked: Any) -> Results:

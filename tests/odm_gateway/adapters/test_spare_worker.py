@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -17,6 +17,7 @@ from shared.platform import Platform
 from tests.odm_gateway.adapters.test_local_engine import events_of, project
 from tests.support.gateway import stage_images
 from tests.support.gateway_process import scripted_command, scripted_engine
+from tests.support.until import until
 
 
 @asynccontextmanager
@@ -49,12 +50,6 @@ def one_appears() -> bool:
     while not children() and time.monotonic() < deadline:
         time.sleep(0.001)
     return len(children()) == 1
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not holds():
-            await asyncio.sleep(0.02)
 
 
 async def test_the_next_job_is_done_by_the_spare(platform: Platform) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.odm_gateway.runner.workspaces import IMAGES, Running, is_running, until
+from tests.odm_gateway.runner.workspaces import IMAGES, Running, is_running
 from tests.support.scripted_odm import STAGES
+from tests.support.until import wait_until
 
 NAMES = [stage for stage, _ in STAGES]
 USUAL = [
@@ -85,7 +86,7 @@ def test_a_workspace_without_a_job_is_refused(odm: Running) -> None:
 @pytest.mark.parametrize("behaviour", ["hang", "stubborn"])
 def test_a_stop_ends_odm_and_programs_in_sessions_of_their_own(odm: Running, behaviour: str) -> None:
     with odm.started(behaviour, "--grace-seconds", "1") as process:
-        until(odm.programs)
+        wait_until(odm.programs)
         process.terminate()
         assert process.wait(timeout=30) == 143
     assert [is_running(program) for program in odm.programs()] == [False]
@@ -153,21 +154,21 @@ def test_memory_is_measured_at_its_peak(odm: Running) -> None:
 def test_progress_comes_by_datagrams(odm: Running) -> None:
     odm.ask(split=2)  # then, stage lines do not count
     with odm.started("hang", "--progress-file", str(odm.folder / "argo")):
-        until(lambda: odm.status()["percent"] == pytest.approx(4.5))
-        until(lambda: (odm.folder / "argo").read_text() == "4/100")
+        wait_until(lambda: odm.status()["percent"] == pytest.approx(4.5))
+        wait_until(lambda: (odm.folder / "argo").read_text() == "4/100")
 
 
 def test_datagrams_of_other_runs_do_not_count(odm: Running) -> None:
     odm.ask(split=2)
     with odm.started("hang,mute"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        until(lambda: odm.programs() and odm.status().get("stage") == "opensfm")
+        wait_until(lambda: odm.programs() and odm.status().get("stage") == "opensfm")
         for text in (f"PGUP/{os.getpid()}/project/77", "PGUP/1/project/77", "nonsense", "PGUP/x/y"):
             other.sendto(text.encode(), ("127.0.0.1", odm.port))
         other.sendto(b"\xff" * 60_000, ("127.0.0.1", odm.port))
         odm_s = odm.programs()[0]
         other.sendto(f"PGUP/{odm_s}/submodel_0000/88".encode(), ("127.0.0.1", odm.port))
         other.sendto(f"PGUP/{odm_s}/project/10".encode(), ("127.0.0.1", odm.port))
-        until(lambda: odm.status()["percent"] > 0)
+        wait_until(lambda: odm.status()["percent"] > 0)
         assert odm.status()["percent"] == 9
 
 
@@ -175,7 +176,7 @@ def test_where_the_port_is_taken_the_console_tells_of_progress(odm: Running) -> 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", odm.port))
         with odm.started("hang"):
-            until(lambda: odm.status()["percent"] == pytest.approx(4.5))
+            wait_until(lambda: odm.status()["percent"] == pytest.approx(4.5))
             assert odm.status()["stage"] == "opensfm"
 
 

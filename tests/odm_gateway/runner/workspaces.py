@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import scripted_odm
+from tests.support.until import wait_until
 
 IMAGES = 3
 
@@ -31,13 +31,6 @@ def is_running(process_id: int) -> bool:
         os.kill(process_id, 0)
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
-
-
-def until(is_so: Callable[[], Any], *, within_s: float = 40) -> None:
-    deadline = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,7 @@ class Running:
     def kill_at(self, behaviour: str, moment: Callable[[], Any], number: int = signal.SIGKILL) -> int:
         """Start, send a signal at ``moment``, and return how the runner ended."""
         with self.started(behaviour) as process:
-            until(lambda: moment() or process.poll() is not None)
+            wait_until(lambda: moment() or process.poll() is not None)
             process.send_signal(number)
             process.communicate(timeout=60)
             return process.returncode

@@ -17,8 +17,9 @@ from odm_gateway.domain.job_manifest import JobManifest, ShippedChunk, console_p
 from odm_gateway.runner.__main__ import pack
 from shared.events import Option
 from shared.objects.port import ObjectStore
-from tests.odm_gateway.runner.workspaces import Running, until
+from tests.odm_gateway.runner.workspaces import Running
 from tests.support.gateway import JPEG
+from tests.support.until import wait_until
 from tests.support.zygote import Child, Zygote
 
 NAME = "odm-pipeline-t"
@@ -84,7 +85,7 @@ class ClusterJob:
     def kill_at(self, step: str, moment: Callable[[], Any]) -> None:
         """Kill a step at some moment, or let it end before."""
         with self.started(step) as child:
-            until(lambda: moment() or child.is_over())
+            wait_until(lambda: moment() or child.is_over())
 
     @contextmanager
     def shipping(self, every_s: float = 0.1, linger_s: float = 13) -> Iterator[Child]:

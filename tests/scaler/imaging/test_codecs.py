@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from scaler.codecs import Codecs
 from scaler.domain.asks import Asks, Interpolation, RejectedError
 from shared.errors import TransientError
 from tests.scaler.imaging.pictures import jpeg, picture, png, scaled
+from tests.support.until import until
 
 PHOTO = jpeg(picture(800, 600))
 LARGE = jpeg(picture(1200, 900))
@@ -38,12 +39,6 @@ def workers() -> list[psutil.Process]:
             if "scaler.codec_worker" in " ".join(one.cmdline()):
                 found.append(one)
     return found
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(100):
-        while not condition():
-            await asyncio.sleep(0.03)
 
 
 def _memory_bytes(process: psutil.Process) -> int:

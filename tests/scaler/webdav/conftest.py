@@ -26,6 +26,7 @@ from shared.platform import Platform, open_platform
 from shared.settings import PlatformSettings
 from tests.support.dav_servers.running import RunningDav
 from tests.support.listening import TELLING, heard
+from tests.support.until import until
 
 RAW, UNSORTED = "data/AI/_raw", "data/AI/_unsorted"
 WITHIN_S = 30.0
@@ -59,9 +60,7 @@ class Running:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for something to hold."""
-        async with asyncio.timeout(WITHIN_S):
-            while not holds():
-                await asyncio.sleep(0.02)
+        await until(holds, WITHIN_S)
 
     async def images(self, *, state: ImageState | None = None) -> list[RawImage]:
         """Return the documents of images."""

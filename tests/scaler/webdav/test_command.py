@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tests.scaler.pictures import jpeg
 from tests.scaler.webdav.conftest import RAW, UNSORTED, raw, scaled
 from tests.support.columns import Column
 from tests.support.dav_servers import RunningDav
+from tests.support.until import wait_until
 
 QUICK = {"SCALER_PORT": "0", "SCALER_AT_REST": "0s"}
 
@@ -56,14 +56,6 @@ def environment(column: Column, monkeypatch: pytest.MonkeyPatch) -> pytest.Monke
     for name, value in column.environment.items():
         monkeypatch.setenv(name, value)
     return monkeypatch
-
-
-def until(holds: Any, within_s: float = 30) -> None:
-    """Wait for something to hold."""
-    ends_at = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < ends_at
-        time.sleep(0.05)
 
 
 @pytest.mark.usefixtures("environment")
@@ -133,9 +125,9 @@ def test_it_looks_as_often_as_the_command_says_and_ends_in_order(
     nextcloud.stored.put(f"{RAW}/Unknown.jpg", jpeg(1))
 
     with column.running("--frequency", "0.3") as process:
-        until(lambda: not raw(nextcloud))
+        wait_until(lambda: not raw(nextcloud))
         nextcloud.stored.put(f"{RAW}/Unknown.jpg", jpeg(2))
-        until(lambda: not raw(nextcloud))
+        wait_until(lambda: not raw(nextcloud))
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=30)
 

@@ -17,7 +17,9 @@ from flightline.simulation.plan import FlightPlan
 if TYPE_CHECKING:
     from flightline.simulation.truth import Truth
 
-app = typer.Typer(no_args_is_help=True, help="Make up flights, and where they come from, to try things out.")
+app = typer.Typer(
+    no_args_is_help=True, help="Make up flights and frames, and where they come from, to try things out."
+)
 app.command()(tapis)
 app.command()(nextcloud)
 app.command()(vault)
@@ -28,7 +30,7 @@ _DEFAULTS = FlightPlan()
 
 @app.callback()
 def simulate() -> None:
-    """Make up flights, and where they come from, to try things out."""
+    """Make up flights and frames, and where they come from, to try things out."""
 
 
 @app.command()

@@ -99,6 +99,8 @@ def resources(
                 removals = Removals(sessions, execution.operations, runs)
                 analyses = Analyses(execution.files, on.objects, processes)
                 running = _running(settings, runs, sessions, execution)
+                waiting = Waiting(sessions.asked, execution.operations, service.draining)
+                service.background("following", waiting.run)
                 service.background("recipes", running.run)
                 service.background("pictures", analyses.run)
                 service.background("removals", removals.run)
@@ -113,7 +115,7 @@ def resources(
                     Listing(sessions.asked, execution.operations),
                     operations,
                     uploads,
-                    Waiting(service.draining),
+                    waiting,
                     analyses,
                     execution.links,
                     Recipes(Collection(on.store, RECIPES, Recipe), numbers),

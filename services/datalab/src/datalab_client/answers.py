@@ -76,7 +76,7 @@ def _plain_error(response: httpx.Response, message: str) -> DatalabError:
         case 404 | 410:
             return NotThereError(f"{message} ({where(response.request)})")
         case 429 | 503:
-            return BusyError(f"{message}{_when(response)}")
+            return BusyError(f"{message.removesuffix('.')}.{_when(response)}")
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return ServerError(f"{message} ({where(response.request)}: {_named(status)})")
     return InvalidError(message)

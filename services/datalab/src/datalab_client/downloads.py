@@ -6,6 +6,7 @@ import filecmp
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -22,7 +23,6 @@ PICTURE_WITHIN_S = 5.0
 DAMAGED_AT_MOST = 2
 _SHA256 = re.compile(r'"([0-9a-f]{64})"')
 _JPEG = b"\xff\xd8\xff"
-_NOT_SATISFIABLE = 416
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +135,15 @@ class _Fetching:
             if etag := response.headers.get("etag", ""):
                 self._etag = "" if etag.startswith("W/") else etag
             length = response.headers.get("content-length", "")
-            self._total = self._total or (start + int(length) if length.isdecimal() else None)
+            self._total = self._wanted.size_bytes or (start + int(length) if length.isdecimal() else None)
             with self._wanted.part.open("r+b" if start else "wb") as file:
                 file.seek(start)
                 bar.to(start)
                 for chunk in response.iter_raw():
                     file.write(chunk)
                     bar.to(file.tell())
+                    if self._total is not None and file.tell() > self._total:
+                        return  # it is another file
 
     def _range(self, have: int) -> Mapping[str, str]:
         if not have:
@@ -151,9 +153,9 @@ class _Fetching:
     def _start(self, response: httpx.Response, have: int) -> int:
         """Return where the answer's content begins."""
         status = response.status_code
-        if status in REPEATED:
+        if status in REPEATED or status == HTTPStatus.INTERNAL_SERVER_ERROR:  # buckets say so now and then
             raise _LaterError(response)
-        if status == _NOT_SATISFIABLE and have:
+        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             self._wanted.part.unlink()
             raise _LaterError(response)
         if status in (403, 404, 410):
@@ -161,7 +163,7 @@ class _Fetching:
         if not response.is_success:
             raise DownloadError(f"{where(response.request)} answered {status}.")
         said = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
-        return int(said[1]) if status == 206 and said and int(said[1]) <= have else 0  # noqa: PLR2004
+        return int(said[1]) if status == HTTPStatus.PARTIAL_CONTENT and said and int(said[1]) <= have else 0
 
     def _have(self) -> int:
         return self._wanted.part.stat().st_size if self._wanted.part.exists() else 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from datalab.administering import sessions, test_data, tokens, users
 from shared.errors import PermanentError, TransientError
-from shared.exits import FAILED, TRY_LATER
+from shared.exits import exit_code
 from shared.logging import configure_logging
 from shared.settings import PlatformSettings, load
 
@@ -26,12 +26,10 @@ def administer(arguments: Sequence[str]) -> int:
         platform = load(PlatformSettings)
         configure_logging("datalab", log_format=platform.log_format, level="warning")
         asyncio.run(_doing(given))
-    except PermanentError as error:
-        print(f"datalab: {error}", file=sys.stderr)  # noqa: T201 - a command tells people
-        return FAILED
-    except TransientError as error:
-        print(f"datalab: {error}; try again later", file=sys.stderr)  # noqa: T201
-        return TRY_LATER
+    except (PermanentError, TransientError) as error:
+        later = "; try again later" if isinstance(error, TransientError) else ""
+        print(f"datalab: {error}{later}", file=sys.stderr)  # noqa: T201 - a command tells people
+        return exit_code(error)
     return 0
 
 
@@ -41,8 +39,12 @@ async def _doing(given: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="datalab", description="Administers datalab.")
-    commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser = argparse.ArgumentParser(
+        prog="datalab",
+        description="Administers datalab. Exit codes: 0 done, 1 failed, 2 bad input, 75 try again later.",
+    )
+    commands: Any = parser.add_subparsers(required=True, dest="command")
+    commands.add_parser("worker", help="compute what is asked of datalab")  # told here, and begun elsewhere
     users.add_commands(commands)
     tokens.add_commands(commands)
     sessions.add_commands(commands)

@@ -6,17 +6,19 @@ import argparse
 from typing import Any
 
 from datalab.administering.opening import opened_records
-from datalab.administering.telling import day, tell, tell_rows
+from datalab.administering.telling import add_json, moment, tell, tell_rows
 
 SHOWN_CHARACTERS = 16
+COLUMNS = {"ID": "id", "CREATED": "created", "USED": "used", "LABEL": "label"}
 
 
 def add_commands(commands: Any) -> None:
     """Add what can be done with tokens."""
     tokens = commands.add_parser("tokens", help="list, add and revoke users' tokens")
-    kinds = tokens.add_subparsers(required=True, metavar="WHAT")
+    kinds = tokens.add_subparsers(required=True, dest="what")
     listing = kinds.add_parser("list", help="tell a user's tokens, as far as they can be told")
     listing.add_argument("user")
+    add_json(listing)
     listing.set_defaults(run=_list)
     add = kinds.add_parser("add", help="give a user another token, which is told this once")
     add.add_argument("user")
@@ -32,11 +34,16 @@ async def _list(given: argparse.Namespace) -> None:
     async with opened_records() as records:
         await records.accounts.user(given.user)
         found = await records.accounts.tokens_of(given.user)
-    rows = (
-        (one.id[:SHOWN_CHARACTERS], day(one.body.created_us), day(one.body.used_us), one.body.label)
+    rows = [
+        {
+            "id": one.id[:SHOWN_CHARACTERS],
+            "label": one.body.label,
+            "created": moment(one.body.created_us),
+            "used": moment(one.body.used_us),
+        }
         for one in found
-    )
-    tell_rows(("ID", "CREATED", "USED", "LABEL"), rows)
+    ]
+    tell_rows(COLUMNS, rows, as_json=given.json)
 
 
 async def _add(given: argparse.Namespace) -> None:

@@ -6,15 +6,25 @@ import argparse
 from typing import Any
 
 from datalab.administering.opening import opened_records
-from datalab.administering.telling import ask_password, day, tell, tell_rows
+from datalab.administering.telling import add_json, ask_password, moment, tell, tell_rows
 from shared.errors import ConflictError
+
+COLUMNS = {
+    "NAME": "username",
+    "ADMIN": "is_admin",
+    "PORTAL": "from_portal",
+    "PASSWORD": "has_password",
+    "CREATED": "created",
+}
 
 
 def add_commands(commands: Any) -> None:
     """Add what can be done with users."""
     users = commands.add_parser("users", help="list, add, change and remove users")
-    kinds = users.add_subparsers(required=True, metavar="WHAT")
-    kinds.add_parser("list", help="tell who there is").set_defaults(run=_list)
+    kinds = users.add_subparsers(required=True, dest="what")
+    listing = kinds.add_parser("list", help="tell who there is")
+    add_json(listing)
+    listing.set_defaults(run=_list)
     add = kinds.add_parser("add", help="make a user; the password is asked for, or read from standard input")
     add.add_argument("name")
     add.add_argument("--admin", action="store_true", help="may read what belongs to others")
@@ -33,22 +43,20 @@ def add_commands(commands: Any) -> None:
     remove.set_defaults(run=_remove)
 
 
-async def _list(_: argparse.Namespace) -> None:
+async def _list(given: argparse.Namespace) -> None:
     async with opened_records() as records:
         found = [document.body async for document in records.accounts.users.each({})]
-    tell_rows(
-        ("NAME", "ADMIN", "FROM", "PASSWORD", "CREATED"),
-        (
-            (
-                user.name,
-                "yes" if user.is_admin else "no",
-                "portal" if user.from_portal else "here",
-                "yes" if user.password_hash else "no",
-                day(user.created_us),
-            )
-            for user in found
-        ),
-    )
+    rows = [
+        {
+            "username": user.name,
+            "is_admin": user.is_admin,
+            "from_portal": user.from_portal,
+            "has_password": bool(user.password_hash),
+            "created": moment(user.created_us),
+        }
+        for user in found
+    ]
+    tell_rows(COLUMNS, rows, as_json=given.json)
 
 
 async def _add(given: argparse.Namespace) -> None:

@@ -35,6 +35,8 @@ Way = Literal["auto", "wcs", "stars"]
 """How images are aligned; ``auto`` is by WCS where all have one."""
 STRIP_PX: Final = 1 << 19
 """Pixels of an output that are made at once: what bounds the memory, whatever the number of images."""
+RESAMPLED_AT_MOST_PX: Final = 32_766
+"""A side, in pixels, of what OpenCV resamples and of what it makes: less than its SHRT_MAX."""
 _STARS_SEEN_AT_PX: Final = 3000
 """The longer side of images in which stars are looked for; larger ones are binned."""
 
@@ -151,13 +153,32 @@ def is_by_wcs(way: Way, images: Sequence[Image]) -> bool:
     return way == "wcs" or (way == "auto" and all(image.wcs is not None for image in images))
 
 
+def _checked(placed: Placed) -> Placed:
+    """Return an image that can be resampled.
+
+    Raises:
+        OperationError: A side of it, or of the grid, is longer than OpenCV can.
+    """
+    name, factor = placed.image.name, placed.pixels.steps
+    for what, shape, bins in ((name, placed.image.shape, factor), ("the result", placed.pixels.shape, 1)):
+        if -(-max(shape) // bins) > RESAMPLED_AT_MOST_PX:
+            raise OperationError(
+                f"{what} has {shape[1]} x {shape[0]} pixels; images can be brought onto others only with no"
+                f" more than {RESAMPLED_AT_MOST_PX} pixels a side"
+            )
+    return placed
+
+
 def placed_on_sky(images: Sequence[Image], grid: Grid) -> list[Placed]:
     """Return how images lie on a grid on the sky.
 
     Raises:
         OperationError: One has no WCS.
     """
-    return [Placed(image, pixel_map(sky_mapping(grid.wcs, image.sky.wcs), grid.shape)) for image in images]
+    return [
+        _checked(Placed(image, pixel_map(sky_mapping(grid.wcs, image.sky.wcs), grid.shape)))
+        for image in images
+    ]
 
 
 def placed_on(reference: Image, images: Sequence[Image], way: Way) -> list[Placed]:
@@ -172,6 +193,7 @@ def placed_on(reference: Image, images: Sequence[Image], way: Way) -> list[Place
         stars = seen_stars(reference) if any(image is not reference for image in images) else None
         found = [Placed(image, _by_stars(reference, image, stars)) for image in images]
     for placed in found:
+        _checked(placed)
         if not _overlaps(placed):
             raise OperationError(f"{placed.image.name} shows no part of the sky that {reference.name} shows")
     return found
@@ -248,4 +270,4 @@ def seen_stars(image: Image) -> Points:
 
 def placed_unaligned(reference: Image, images: Sequence[Image]) -> list[Placed]:
     """Return images pixel by pixel on the reference."""
-    return [Placed(image, pixel_map(_itself, reference.shape)) for image in images]
+    return [_checked(Placed(image, pixel_map(_itself, reference.shape))) for image in images]

@@ -1,12 +1,10 @@
-"""What those who follow operations are told, and what is none."""
+"""What those who follow operations are told."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from datalab.domain.asked import ShownOperation, State
-
-_ORDER = {State.PENDING: 0, State.IN_PROGRESS: 1}
+from datalab.domain.asked import AskedOperation, ShownOperation, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +13,6 @@ class News:
 
     number: int
     session: int
-    revision: int
-    """Of its document, which changes with each state that it keeps itself: not with progress."""
     state: State | None
     progress: float = 0.0
     message: str = ""
@@ -26,31 +22,30 @@ class News:
         """Return whether nothing more happens by itself."""
         return self.state is None or self.state.is_final
 
-    def is_new_after(self, last: News | None) -> bool:
-        """Return whether this tells anything to somebody who heard ``last`` of the same operation.
+    def after(self, last: News | None) -> News | None:
+        """Return what this is to somebody who heard ``last`` of the same operation; None: nothing new.
 
-        What was seen earlier may arrive later: within a revision nothing goes backwards.
+        Progress does not go backwards, unless an operation that had ended begins anew.
         """
         if last is None:
-            return True
-        return self._age >= last._age and replace(self, revision=last.revision) != last
-
-    @property
-    def _age(self) -> tuple[int, int, float]:
-        rank = 2 if self.state is None else _ORDER.get(self.state, 2)
-        return self.revision, rank, self.progress
+            return self
+        goes_on = self.state is not None and not last.is_last
+        news = replace(self, progress=max(self.progress, last.progress)) if goes_on else self
+        return None if news == last else news
 
 
-def news_of(shown: ShownOperation, revision: int) -> News:
+def news_of(shown: ShownOperation) -> News:
     """Return what is told of an operation."""
     operation = shown.operation
-    return News(operation.number, operation.session, revision, shown.state, shown.progress, shown.message)
+    return News(operation.number, operation.session, shown.state, shown.progress, shown.message)
+
+
+def ended(operation: AskedOperation) -> News:
+    """Return what is told of an operation that knows its end itself."""
+    state, progress, message = operation.state, operation.progress, operation.message
+    return News(operation.number, operation.session, state, progress, message)
 
 
 def deleted(number: int, session: int) -> News:
     """Return what is told of an operation that is gone."""
-    return News(number, session, _BEYOND, None)
-
-
-_BEYOND = 1 << 62
-"""Later than any revision."""
+    return News(number, session, None)

@@ -107,12 +107,10 @@ def aperture_curve(target: Target, inputs: ApertureInputs, work: Work) -> Curve:
     targets: list[TargetMeasured] = []
     measured: list[MeasuredStars] = []
     for done, image in enumerate(look.images, 1):
-        try:
+        with excluded.without(image.basename):
             own, others = _measured(image, candidates, look.stars, inputs, work)
             targets.append(own)
             measured.append(others)
-        except OperationError as error:
-            excluded.add(image.basename, error)
         work.progress(0.2 + 0.65 * done / len(look.images))
     if not targets:
         raise excluded.nothing_left("The target could not be measured in any image")
@@ -139,7 +137,7 @@ def _candidates(stars: FieldStars, target: Target, images: int, least: int) -> N
 def _measured(
     image: Looked, candidates: NDArray[np.intp], stars: FieldStars, inputs: ApertureInputs, work: Work
 ) -> tuple[TargetMeasured, MeasuredStars]:
-    values, bad, header = pixels_of(image.path, image.basename)
+    values, header = pixels_of(image.path, image.basename)
     seen = exposure(image.basename, header, values.shape)
     scale = seen.pixel_scale_arcsec
     radii = Radii(
@@ -155,7 +153,7 @@ def _measured(
     chosen = np.flatnonzero(usable)[:MOST_MEASURED]
     found = measure(
         values,
-        bad,
+        None,
         np.append(target_x, x[chosen]),
         np.append(target_y, y[chosen]),
         radii,

@@ -56,7 +56,7 @@ class Stars:
 
 def measure(
     pixels: NDArray[Any],
-    bad: NDArray[np.bool_],
+    bad: NDArray[np.bool_] | None,
     x: ArrayLike,
     y: ArrayLike,
     radii: Radii,
@@ -69,7 +69,7 @@ def measure(
 
     Args:
         pixels: The image.
-        bad: Its pixels that are not to be trusted; those that are not finite are bad in any case.
+        bad: Its pixels that are not to be trusted besides those that are not finite; None: no others.
         x: Where the stars are expected, in pixels from 0.
         y: As ``x``.
         radii: Of apertures and rings.
@@ -77,9 +77,13 @@ def measure(
         window_sigma_px: Of the Gaussian window in which a star's centre is sought; 0: it is not.
         most_shift_px: How far that may lie from where it is expected.
     """
+    values = np.ascontiguousarray(
+        pixels, np.float32
+    )  # one kind is compiled; none has more digits that matter
+    if bad is not None:
+        values = np.where(bad, np.float32(np.nan), values)
     table = measured(
-        np.ascontiguousarray(pixels, np.float32),  # one kind is compiled; none has more digits that matter
-        np.ascontiguousarray(bad),
+        values,
         np.atleast_1d(np.asarray(x, np.float64)),
         np.atleast_1d(np.asarray(y, np.float64)),
         radii.aperture,

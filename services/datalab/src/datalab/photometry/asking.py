@@ -6,13 +6,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from datalab.operations.operation import FileRef, Inputs
+from datalab.operations.operation import FileRef, Inputs, files_field
 
 RightAscension = Annotated[float, Field(ge=0, lt=360, allow_inf_nan=False)]
 Declination = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 BANDS = ("rp", "ip", "gp", "zs")
 """Whose magnitudes BANZAI calibrates."""
-MOST_FILES = 999
 
 
 class Place(BaseModel):
@@ -35,22 +34,21 @@ class TargetPosition(BaseModel):
     mjd: Annotated[float, Field(ge=0, le=200_000, allow_inf_nan=False)] | None = None
 
 
-Files = Annotated[tuple[FileRef, ...], Field(min_length=1, max_length=MOST_FILES)]
-FILES_FORM: dict[str, Any] = {
-    "type": "fits",
-    "name": "Input Files",
-    "description": "The images to measure, all through the same filter",
-    "single_filter": True,
-    "filter_options": list(BANDS),
-    "minimum": 1,
-    "maximum": MOST_FILES,
-}
+def measured_files(least: int = 1, **form: Any) -> Any:
+    """Return the field for images that are measured."""
+    return files_field(
+        "The images to measure, all through the same filter",
+        least=least,
+        single_filter=True,
+        filter_options=list(BANDS),
+        **form,
+    )
 
 
 class ApertureInputs(Inputs):
     """What every aperture photometry takes."""
 
-    input_files: Files = Field(json_schema_extra={**FILES_FORM, "requires_filter": True})
+    input_files: tuple[FileRef, ...] = measured_files(requires_filter=True)
     aperture_radius: float = Field(
         default=7.64,
         gt=0,

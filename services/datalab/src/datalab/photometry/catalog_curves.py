@@ -30,13 +30,11 @@ def catalog_curve(source: Place, files: Sequence[FileRef], work: Work) -> dict[s
     bands: dict[str, str] = {}
     excluded = Exclusions()
     for done, ref in enumerate(files, 1):
-        try:
+        with excluded.without(ref.basename):
             path = work.path(ref)
             seen = look_filtered(path, ref.basename)
             bands[ref.basename] = seen.band
             rows.append(_row(seen, sources(path, seen), source))
-        except OperationError as error:
-            excluded.add(ref.basename, error)
         work.progress(0.9 * done / len(files))
     band = one_band(bands)
     if not rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from astropy.stats import gaussian_sigma_to_fwhm, sigma_clipped_stats
@@ -23,33 +23,33 @@ THRESHOLD_SIGMAS: Final = 10.0
 MOST_SOURCES: Final = 2000
 _SAMPLE_PIXELS: Final = 400_000
 _LEAST_FWHM_PX: Final = 2.0
-_ROWS_AT_ONCE: Final = 128
+_ROWS_AT_ONCE: Final = 256
 _MARGIN_FWHM: Final = 4
 """How far beyond them is looked: farther than a star reaches."""
 
 
-def detect(pixels: NDArray[Any], bad: NDArray[np.bool_], exposure: Exposure) -> Sources:
+def detect(pixels: NDArray[np.float32], exposure: Exposure) -> Sources:
     """Find stars, the brightest ``MOST_SOURCES``, and measure them in apertures of 2.5 times their width.
 
     Raises:
         OperationError: There is nothing to see.
     """
     sample = pixels.ravel()[:: max(1, pixels.size // _SAMPLE_PIXELS)]
-    sample_bad = bad.ravel()[:: max(1, pixels.size // _SAMPLE_PIXELS)]
-    if sample_bad.all():
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
         raise OperationError("the image has no good pixels")
-    _, median, deviation = sigma_clipped_stats(sample, mask=sample_bad)
+    _, median, deviation = sigma_clipped_stats(sample)
     if not deviation > 0:
         raise OperationError("the image is flat: no source can be told from the background")
     fwhm = max(exposure.fwhm_px, _LEAST_FWHM_PX)
-    found = _found(pixels, bad, float(median), THRESHOLD_SIGMAS * float(deviation), fwhm)
+    found = _found(pixels, float(median), THRESHOLD_SIGMAS * float(deviation), fwhm)
     if not len(found):
         raise OperationError("no sources were found in the image")
-    return _measured(pixels, bad, exposure, found[:, 0], found[:, 1], fwhm)
+    return _measured(pixels, exposure, found[:, 0], found[:, 1], fwhm)
 
 
 def _found(
-    pixels: NDArray[Any], bad: NDArray[np.bool_], median: float, threshold: float, fwhm_px: float
+    pixels: NDArray[np.float32], median: float, threshold: float, fwhm_px: float
 ) -> NDArray[np.float64]:
     """Return x, y and flux of the brightest stars; some rows are searched at a time, for they are copied."""
     finder = DAOStarFinder(threshold=threshold, fwhm=fwhm_px, exclude_border=True)
@@ -58,10 +58,12 @@ def _found(
     for start in range(0, len(pixels), _ROWS_AT_ONCE):
         first, stop = max(0, start - margin), start + _ROWS_AT_ONCE
         part = slice(first, stop + margin)
-        light = np.where(bad[part], np.float32(0), pixels[part] - np.float32(median))
+        light = pixels[part] - np.float32(median)
+        bad = ~np.isfinite(light)
+        light[bad] = 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NoDetectionsWarning)
-            table = finder(light, mask=bad[part])
+            table = finder(light, mask=bad)
         if table is not None:
             here = np.column_stack([table["x_centroid"], table["y_centroid"] + first, table["flux"]])
             stars.append(here[(here[:, 1] >= start - 0.5) & (here[:, 1] < stop - 0.5)])
@@ -70,8 +72,7 @@ def _found(
 
 
 def _measured(
-    pixels: NDArray[Any],
-    bad: NDArray[np.bool_],
+    pixels: NDArray[np.float32],
     exposure: Exposure,
     x: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -80,7 +81,7 @@ def _measured(
     radius = 2.5 * fwhm_px
     stars = measure(
         pixels,
-        bad,
+        None,
         x,
         y,
         Radii(radius, 1.5 * radius, 2.5 * radius),

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from datalab.operations.operation import FileRef, OperationError, Work
+from datalab.operations.operation import FileRef, Work
 from datalab.photometry.exclusions import Exclusions
 from datalab.photometry.exposures import Exposure, Numbers
 from datalab.photometry.field_stars import FieldStars
@@ -59,13 +59,11 @@ def first_look(
     """
     found, bands = Look(), dict[str, str]()
     for done, ref in enumerate(files, 1):
-        try:
+        with excluded.without(ref.basename):
             path = work.path(ref)
             image = look_filtered(path, ref.basename)
             bands[ref.basename] = image.band
             found.images.append(_looked(target, path, image, found.stars, aperture_arcsec))
-        except OperationError as error:
-            excluded.add(ref.basename, error)
         work.progress(0.2 * done / len(files))
     found.band = one_band(bands)
     if not found.images:

@@ -1,7 +1,7 @@
 """Loops over the few pixels of each star, as machine code.
 
-A pixel counts by the exact part of it that a circle covers. A bad pixel in the circle is taken as the mean of
-the good ones around it.
+A pixel counts by the exact part of it that a circle covers. Bad pixels are NaN; one in the circle is taken as
+the mean of the good ones around it.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def _covered(dx: float, dy: float, radius: float) -> float:
 
 
 @compiled
-def _good_around(pixels: NDArray[Any], bad: NDArray[np.bool_], row: int, column: int) -> float:
+def _good_around(pixels: NDArray[Any], row: int, column: int) -> float:
     """Return the mean of the good pixels within two of a bad one, NaN if there are none."""
     total, many = 0.0, 0
     for y in range(max(0, row - 2), min(pixels.shape[0], row + 3)):
         for x in range(max(0, column - 2), min(pixels.shape[1], column + 3)):
-            if not bad[y, x] and np.isfinite(pixels[y, x]):
+            if np.isfinite(pixels[y, x]):
                 total += pixels[y, x]
                 many += 1
     return total / many if many else nan
@@ -78,7 +78,6 @@ def _good_around(pixels: NDArray[Any], bad: NDArray[np.bool_], row: int, column:
 @compiled
 def _ring(
     pixels: NDArray[Any],
-    bad: NDArray[np.bool_],
     x: float,
     y: float,
     inner: float,
@@ -90,7 +89,7 @@ def _ring(
     for row in range(max(0, ceil(y - outer)), min(pixels.shape[0], floor(y + outer) + 1)):
         for column in range(max(0, ceil(x - outer)), min(pixels.shape[1], floor(x + outer) + 1)):
             distance = (column - x) ** 2 + (row - y) ** 2
-            if distance < inner * inner or distance > outer * outer or bad[row, column]:
+            if distance < inner * inner or distance > outer * outer:
                 continue
             if np.isfinite(pixels[row, column]):
                 values[many] = pixels[row, column]
@@ -121,15 +120,15 @@ def _clipped_mean(values: NDArray[np.float64]) -> tuple[float, int]:
 
 @compiled
 def _moments(
-    pixels: NDArray[Any], bad: NDArray[np.bool_], x: float, y: float, sigma: float, background: float
+    pixels: NDArray[Any], x: float, y: float, sigma: float, background: float
 ) -> tuple[float, float, float]:
     """Return the light in a Gaussian window around (x, y), and its first moments."""
     weight, across, up, reach = 0.0, 0.0, 0.0, 4 * sigma
     for row in range(max(0, ceil(y - reach)), min(pixels.shape[0], floor(y + reach) + 1)):
         for column in range(max(0, ceil(x - reach)), min(pixels.shape[1], floor(x + reach) + 1)):
             value = float(pixels[row, column])
-            if bad[row, column] or not np.isfinite(value):
-                value = _good_around(pixels, bad, row, column)
+            if not np.isfinite(value):
+                value = _good_around(pixels, row, column)
                 if not np.isfinite(value):
                     continue
             dx, dy = column - x, row - y
@@ -143,7 +142,6 @@ def _moments(
 @compiled
 def _centre(
     pixels: NDArray[Any],
-    bad: NDArray[np.bool_],
     x: float,
     y: float,
     sigma: float,
@@ -153,7 +151,7 @@ def _centre(
     """Return the star's centre by a Gaussian window that moves onto it, or where it was expected."""
     at_x, at_y = x, y
     for _ in range(MOST_CENTRINGS):
-        weight, across, up = _moments(pixels, bad, at_x, at_y, sigma, background)
+        weight, across, up = _moments(pixels, at_x, at_y, sigma, background)
         if not weight > 0:
             return x, y, False
         step_x, step_y = 2 * across / weight, 2 * up / weight
@@ -168,7 +166,6 @@ def _centre(
 @compiled
 def _aperture(
     pixels: NDArray[Any],
-    bad: NDArray[np.bool_],
     x: float,
     y: float,
     radius: float,
@@ -182,8 +179,8 @@ def _aperture(
             if part == 0:
                 continue
             value = float(pixels[row, column])
-            if bad[row, column] or not np.isfinite(value):
-                value = _good_around(pixels, bad, row, column)
+            if not np.isfinite(value):
+                value = _good_around(pixels, row, column)
                 bad_area += part
                 bad_pixels += 1
             else:
@@ -203,7 +200,6 @@ def _whole(x: float, y: float, radius: float, height: int, width: int) -> bool:
 @compiled
 def measured(
     pixels: NDArray[Any],
-    bad: NDArray[np.bool_],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     radius: float,
@@ -222,16 +218,16 @@ def measured(
         table[star, X], table[star, Y], table[star, CENTRED] = at_x, at_y, 0
         if not _whole(at_x, at_y, 0.0, height, width):
             continue
-        background, many = _ring(pixels, bad, at_x, at_y, inner, outer, values)
+        background, many = _ring(pixels, at_x, at_y, inner, outer, values)
         if window_sigma > 0 and many > 0:
-            at_x, at_y, centred = _centre(pixels, bad, at_x, at_y, window_sigma, background, most_shift)
+            at_x, at_y, centred = _centre(pixels, at_x, at_y, window_sigma, background, most_shift)
             if centred:
                 table[star, X], table[star, Y], table[star, CENTRED] = at_x, at_y, 1
             if hypot(at_x - x[star], at_y - y[star]) > SAME_RING_PX:
-                background, many = _ring(pixels, bad, at_x, at_y, inner, outer, values)
+                background, many = _ring(pixels, at_x, at_y, inner, outer, values)
         if many == 0 or not _whole(at_x, at_y, radius, height, width):
             continue
-        _aperture(pixels, bad, at_x, at_y, radius, table[star])
+        _aperture(pixels, at_x, at_y, radius, table[star])
         table[star, BACKGROUND], table[star, RING] = background, many
         table[star, COUNTS] -= background * table[star, PIXELS]
     return table

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from astropy.io.fits import Header
 from numpy.typing import NDArray
 
 from datalab.fits.reader import FrameReader
+from datalab.fits.series import whole
 from datalab.operations.operation import OperationError
 from datalab.photometry.catalog_columns import read_columns
 from datalab.photometry.exposures import Exposure, exposure
 from datalab.photometry.sources import Sources, from_catalog
-
-ROWS_AT_ONCE: Final = 256
 
 
 def look(path: Path, basename: str) -> Exposure:
@@ -51,29 +49,17 @@ def sources(path: Path, seen: Exposure) -> Sources:
         return from_catalog(columns, seen)
     from datalab.photometry.detection import detect  # noqa: PLC0415 - photutils is slow to import, and rarely used
 
-    values, bad, _ = pixels_of(path, seen.basename)
-    return detect(values, bad, seen)
+    return detect(pixels_of(path, seen.basename)[0], seen)
 
 
-def pixels_of(path: Path, basename: str) -> tuple[NDArray[np.float32], NDArray[np.bool_], Header]:
-    """Return an image, which of its pixels are bad, and its header.
-
-    It is unpacked some rows at a time: whole numbers, marks and tiles of all rows at once would take several
-    times the image's own memory.
+def pixels_of(path: Path, basename: str) -> tuple[NDArray[np.float32], Header]:
+    """Return an image, NaN where it is bad, and its header.
 
     Raises:
         OperationError: It cannot be read.
     """
     with FrameReader(path, basename) as reader:
-        values, bad = np.empty(reader.shape, np.float32), np.empty(reader.shape, np.bool_)
-        step = -(-ROWS_AT_ONCE // reader.tile_rows) * reader.tile_rows
-        for start in range(0, reader.shape[0], step):
-            stop = min(start + step, reader.shape[0])
-            values[start:stop] = reader.rows(start, stop)
-            np.logical_not(np.isfinite(values[start:stop]), out=bad[start:stop])
-            if (marks := reader.bad(start, stop)) is not None:
-                bad[start:stop] |= marks
-        return values, bad, reader.header
+        return whole(reader), reader.header
 
 
 def one_band(bands: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,17 +14,8 @@ from pydantic import ValidationError
 from datalab.clock import now_us
 from datalab.domain.asked import State
 from datalab.domain.recipes import Json, Recipe, needs
-from datalab.domain.runs import (
-    FILES_AT_MOST,
-    SETS_AT_MOST,
-    STEPS_AT_MOST,
-    Made,
-    Run,
-    StepOfRecipe,
-    StepOfRun,
-    cancelled,
-    retried,
-)
+from datalab.domain.run_changes import cancelled, retried
+from datalab.domain.runs import FILES_AT_MOST, SETS_AT_MOST, STEPS_AT_MOST, Made, Run, StepOfRecipe, StepOfRun
 from datalab.domain.users import Caller
 from datalab.inputs.files import InputFiles
 from datalab.operations.operation import FileRef
@@ -50,19 +41,18 @@ class Applying:
     files: InputFiles
     registry: Registry
 
-    async def apply(self, recipe: Recipe, session: int, sets: Sequence[Sequence[Json]], user: Caller) -> Run:
-        """Apply a recipe to sets of files, in a session of the same user.
+    async def apply(self, recipe: Recipe, session: int, sets: Mapping[str, list[Json]], user: Caller) -> Run:
+        """Apply a recipe to sets of files, by what errors call them, in a session of the same user.
 
         Raises:
             OperationError: A file does not exist, or ``user`` may not see it.
             RefusedError: The files do not suit the recipe, or there are too many runs.
         """
         await self._check_room(user.name, session, len(sets) * len(recipe.steps))
-        where = [FILES] if len(sets) == 1 else [f"{SETS}.{number}" for number in range(len(sets))]
-        wanted = await asyncio.to_thread(files_wanted, recipe.steps, sets, self.registry, where)
+        wanted = await asyncio.to_thread(files_wanted, recipe.steps, sets, self.registry)
         files = await self.files.identify(wanted, user)
         run = _run(await self.runs.numbers.next("run"), recipe, session, len(sets))
-        made = Made(steps=recipe.steps, sets=tuple(map(tuple, sets)), files=files)
+        made = Made(steps=recipe.steps, sets=tuple(map(tuple, sets.values())), files=files)
         await self.runs.create(run, made)
         await self.running.now(run.number)
         return await self.runs.of(user.name, run.number)
@@ -105,8 +95,8 @@ class Applying:
             raise _too_many(f"A session has at most {at_most} operations: delete some, or make another one.")
 
 
-def checked_sets(fields: dict[str, Any], recipe: Recipe) -> list[list[Json]]:
-    """Return what a recipe is to be applied to: one set of files, or several.
+def checked_sets(fields: dict[str, Any], recipe: Recipe) -> dict[str, list[Json]]:
+    """Return what a recipe is to be applied to, one set of files or several, by what errors call them.
 
     Raises:
         RefusedError: They are no files, or too many.
@@ -118,8 +108,8 @@ def checked_sets(fields: dict[str, Any], recipe: Recipe) -> list[list[Json]]:
     sets = {FILES: fields[FILES]} if FILES in fields else _named(fields[SETS])
     if len(sets) * len(recipe.steps) > STEPS_AT_MOST:
         raise at_fault({SETS: [f"A run has at most {STEPS_AT_MOST} steps, of all sets together."]})
-    found = [_files(name, value) for name, value in sets.items()]
-    if sum(map(len, found)) > FILES_AT_MOST:
+    found = {name: _files(name, value) for name, value in sets.items()}
+    if sum(map(len, found.values())) > FILES_AT_MOST:
         raise at_fault(
             {next(iter(fields.keys() & {FILES, SETS})): [f"A run has at most {FILES_AT_MOST} files."]}
         )

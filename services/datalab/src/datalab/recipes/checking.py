@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -62,22 +62,21 @@ def steps_of(value: Any, registry: Registry) -> tuple[Step, ...]:
 
 
 def files_wanted(
-    steps: Sequence[Step], sets: Sequence[Sequence[Json]], registry: Registry, where: Sequence[str]
+    steps: Sequence[Step], sets: Mapping[str, Sequence[Json]], registry: Registry
 ) -> list[FileRef]:
     """Return the files that a recipe works on when it is applied, each once.
 
     Args:
         steps: The recipe's.
-        sets: What it is applied to, one after the other.
+        sets: What it is applied to, one after the other, by what errors call them.
         registry: The operations that there are.
-        where: What the sets are called in errors.
 
     Raises:
         RefusedError: The recipe does not suit them.
     """
     names = [step.name for step in steps]
     found: dict[tuple[str, str], FileRef] = {}
-    for inputs, called in zip(sets, where, strict=True):
+    for called, inputs in sets.items():
         for place, step in enumerate(steps):
             try:
                 model = _suiting(step, Files(names[:place], inputs), registry)

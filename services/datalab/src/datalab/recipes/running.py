@@ -9,23 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 
 from datalab.clock import now_us
 from datalab.domain.asked import UNFINISHED, AskedOperation, ShownOperation, State, operation_id
-from datalab.domain.recipes import Files, Json, WrongReferenceError, files_in, filled
-from datalab.domain.runs import (
-    Made,
-    Phase,
-    Place,
-    Run,
+from datalab.domain.run_changes import (
     followed,
     looked_at,
     next_look_s,
@@ -33,13 +27,12 @@ from datalab.domain.runs import (
     ready,
     reserved,
     stopped,
-    to_be_asked,
+    to_follow,
 )
-from datalab.domain.users import Caller
+from datalab.domain.runs import Made, Phase, Place, Run
 from datalab.execution.asking import Asking
 from datalab.execution.showing import LOST
-from datalab.operations.operation import OperationError
-from datalab.recipes.asking import pinned
+from datalab.recipes.asking import ask, pinned, wanted
 from datalab.recipes.runs import Runs
 from datalab.sessions import Sessions
 from shared.errors import NotFoundError, PermanentError, TransientError
@@ -56,7 +49,6 @@ AT_ONCE = 8
 FOUND_AT_ONCE = 500
 OF_ROOM = 0.5
 """Share of a user's unfinished operations that runs may take: one still wants to ask by hand."""
-NO_RESULT = 'Step "{}" has no result any more: its operation was deleted.'
 
 log = structlog.get_logger(__name__)
 
@@ -121,47 +113,63 @@ class Running:
 
     async def _work(self, document: Document[Run]) -> None:
         """Look at a run under the lease, which is given back behind it."""
-        number, calls, later_s = document.body.number, document.body.calls, LOOK_EVERY_S
+        run, later_s = document.body, AGAIN_S
+        heard = run.model_copy(update={"news": ()})
         try:
             async with hold(self.runs.documents, document.id, owner=self.owner, hold=self.lease):
-                later_s = await self._look(document.body)
+                later_s = await self._look(run)
+            heard = run
         except (LeaseLostError, NotFoundError) as error:
-            log.info("run.left", run=number, error=str(error))
+            log.info("run.left", run=run.number, error=str(error))
         except TransientError as error:
-            log.warning("run.delayed", run=number, error=str(error))
-            later_s = AGAIN_S
+            log.warning("run.delayed", run=run.number, error=str(error))
         except Exception:  # a bug must not keep the others waiting
-            log.exception("run.broken", run=number)
+            log.exception("run.broken", run=run.number)
+            later_s = LOOK_EVERY_S
         finally:
-            await self._leave(document.id, calls, later_s)
+            await self._leave(heard, later_s)
 
-    async def _leave(self, name: str, calls: int, later_s: float) -> None:
+    async def _leave(self, before: Run, later_s: float) -> None:
         def change(run: Run) -> Change[Run]:
             next_s = next_look_s(run, time.time() + later_s)
-            return Change(looked_at(run, calls, next_s), release=True)
+            return Change(looked_at(run, before, next_s), release=True)
 
+        leaving = self.runs.documents.update(before.document_id, change, owner=self.owner)
         with suppress(NotFoundError, LeaseLostError, TransientError):
-            await asyncio.shield(self.runs.documents.update(name, change, owner=self.owner))
+            await asyncio.shield(leaving)
 
     async def _look(self, run: Run) -> float:
         """Do what there is to do for a run; return when to look again, in seconds from now."""
-        made = await self.runs.made.get(run.document_id)
-        if made is None or not await self._has_session(run):
+        if not await self._has_session(run):
             await self.runs.delete(run.number)
             return LOOK_EVERY_S
         if run.state is State.CANCELLED:
             await self.stop(run)
+        numbers = to_follow(run)
         while not run.state.is_final:
-            run = await self._change(run, partial(followed, found=await self._shown(run), now_us=now_us()))
-            run, is_all = await self._reserved(run)
-            places = [] if run.state.is_final else to_be_asked(run)
+            found = await self._found(run, numbers)
+            run = await self._change(run, partial(followed, found=found, numbers=numbers, now_us=now_us()))
+            run, places, is_all = await self._next(run)
             if not places:
                 return LOOK_EVERY_S if is_all else AGAIN_S
-            outcomes = await self._ask(run, made.body, places)
+            outcomes = await self._ask(run, await self._made(run), places)
             run = await self._change(run, partial(noted, outcomes=outcomes))
             if len(outcomes) < len(places):
                 return AGAIN_S
+            numbers = {run.at(place).operation for place in places}
         return LOOK_EVERY_S
+
+    async def _made(self, run: Run) -> Made:
+        """Return what a run is made of.
+
+        Raises:
+            NotFoundError: It was never stored whole, or is being deleted; then it is gone.
+        """
+        made = await self.runs.made.get(run.document_id)
+        if made is None:
+            await self.runs.delete(run.number)
+            raise NotFoundError(f"run {run.number} was never stored whole")
+        return made.body
 
     async def _change(self, run: Run, step: Callable[[Run], Run | None]) -> Run:
         changed = await self.runs.change(run.number, step)
@@ -176,16 +184,18 @@ class Running:
             return False
         return True
 
-    async def _reserved(self, run: Run) -> tuple[Run, bool]:
-        """Give numbers to steps that can be asked for; return whether there was room for all of them."""
-        places = [] if run.state.is_final else ready(run)
-        if not places:
-            return run, True
-        room = await self._room(run)
-        numbers = {place: await self.sessions.numbers.next("operation") for place in places[:room]}
+    async def _next(self, run: Run) -> tuple[Run, list[Place], bool]:
+        """Return the steps whose operations are asked for now, and whether there was room for all."""
+        again, new = run.in_phase(Phase.AGAIN), ready(run)
+        all_of_them, room = len(again) + len(new), 0
+        if all_of_them:
+            room = await self._room(run)
+        again, new = again[:room], new[: max(0, room - len(again))]
+        numbers = {place: await self.sessions.numbers.next("operation") for place in new}
         if numbers:
             run = await self._change(run, partial(reserved, numbers=numbers))
-        return run, room >= len(places)
+        places = [] if run.state.is_final else [*run.in_phase(Phase.ASKING), *again]
+        return run, places, room >= all_of_them
 
     async def _room(self, run: Run) -> int:
         """Return how many operations can be asked for now."""
@@ -197,22 +207,21 @@ class Running:
 
     async def _ask(self, run: Run, made: Made, places: Sequence[Place]) -> dict[Place, str]:
         """Ask for operations; return why each was refused, or nothing. Some may be out of reach."""
-        found = await self._operations(run, _wanted(run, places))
+        found = await self._operations(run, wanted(run, places))
         asking, free = pinned(self.asking, made.files), asyncio.Semaphore(AT_ONCE)
         outcomes: dict[Place, str] = {}
 
         async def one(place: Place) -> None:
             async with free:
                 try:
-                    await _asked(asking, run, made, place, found)
+                    await ask(asking, run, made, place, found)
+                    outcomes[place] = ""
                 except AlreadyExistsError:  # made before a kill
                     outcomes[place] = ""
                 except PermanentError as error:
                     outcomes[place] = str(error)
                 except TransientError as error:
                     log.warning("operation.asked_later", run=run.number, error=str(error))
-                else:
-                    outcomes[place] = ""
 
         await asyncio.gather(*map(one, places))
         await self._check_session(run, places)
@@ -228,14 +237,15 @@ class Running:
                 await self.asking.forget(operation)
             raise
 
-    async def _shown(self, run: Run) -> dict[int, ShownOperation]:
-        """Return the operations of steps that have not ended, as they are now."""
-        numbers = [step.operation for _, step in run.places() if step.operation and not step.phase.is_final]
+    async def _found(self, run: Run, numbers: Iterable[int]) -> dict[int, ShownOperation]:
+        """Return operations by number, as they are stored; those that were lost have failed."""
         found = await self._operations(run, numbers)
+        stored = {number: _as_stored(one) for number, one in found.items()}
+        if run.news:  # most looks are about few operations; it is the others that find what was lost
+            return stored
         going = [operation for operation in found.values() if not operation.state.is_final]
-        shown = {number: _as_stored(one) for number, one in found.items()}
         live = await self.asking.shown(going, base_url="")
-        return shown | {one.operation.number: _or_lost(one) for one in live}
+        return stored | {one.operation.number: _or_lost(one) for one in live}
 
     async def _operations(self, run: Run, numbers: Iterable[int]) -> dict[int, AskedOperation]:
         """Return the operations of a run that are there, by number."""
@@ -255,62 +265,6 @@ class Running:
             with suppress(NotFoundError):
                 ended[number] = _as_stored(await self.asking.cancel(operation))
         await self.runs.change(run.number, partial(stopped, found=ended))
-
-
-def _wanted(run: Run, places: Sequence[Place]) -> set[int]:
-    """Return the numbers of the operations of steps, and of those whose outputs they work on."""
-    wanted = {run.at(place).operation for place in places}
-    return wanted | {
-        run.at((one, need)).operation for one, place in places for need in run.steps[place].needs
-    }
-
-
-async def _asked(
-    asking: Asking, run: Run, made: Made, place: Place, found: Mapping[int, AskedOperation]
-) -> None:
-    """Ask for an operation, or try it again.
-
-    Raises:
-        PermanentError: It cannot work; the message is for users.
-        AlreadyExistsError: It was asked for before.
-        TransientError: It cannot be asked for now.
-    """
-    step, caller = run.at(place), Caller(run.owner)
-    there = found.get(step.operation)
-    if there is not None and step.phase is Phase.AGAIN:
-        await asking.retry(there, caller)
-        return
-    if there is not None:
-        raise AlreadyExistsError(there.document_id)
-    operation = AskedOperation(
-        number=step.operation,
-        session=run.session,
-        owner=run.owner,
-        name=run.steps[place[1]].operation,
-        input_data=_inputs(run, made, place, found),
-        created_us=now_us(),
-    )
-    await asking.ask(operation, caller)
-
-
-def _inputs(run: Run, made: Made, place: Place, found: Mapping[int, AskedOperation]) -> dict[str, Any]:
-    """Return the input data of a step's operation.
-
-    Raises:
-        OperationError: The steps before did not make what it works on.
-    """
-    number, at = place
-    outputs: dict[int, list[Json]] = {}
-    for need in run.steps[at].needs:
-        operation = found.get(run.at((number, need)).operation)
-        if operation is None or operation.output is None:
-            raise OperationError(NO_RESULT.format(run.steps[need].name))
-        outputs[need] = files_in(operation.output)
-    files = Files([step.name for step in run.steps[:at]], made.sets[number], outputs)
-    try:
-        return filled(made.steps[at].input_data, files)
-    except WrongReferenceError as error:
-        raise OperationError(f"It {error}.") from error
 
 
 def _as_stored(operation: AskedOperation) -> ShownOperation:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from datalab.domain.asked import UNFINISHED, operation_id
-from datalab.domain.runs import Made, Run, called
+from datalab.domain.run_changes import called
+from datalab.domain.runs import Made, Run
 from datalab.numbers import Numbers
 from datalab.wire.errors import missing
 from shared.errors import NotFoundError
@@ -64,12 +65,6 @@ class Runs:
         """
         return (await self.documents.update(str(number), step)).body
 
-    async def call(self, number: int) -> None:
-        """Have somebody look at a run."""
-        with suppress(NotFoundError):
-            await self.change(number, partial(called, now_s=time.time()))
-        self.signal.set()
-
     async def heed(self, event: Event[TaskCompleted]) -> None:
         """Have somebody look at the run whose operation has ended."""
         done = event.data
@@ -77,8 +72,14 @@ class Runs:
             return
         where: Where = {"session": int(done.session_id or 0), "state": UNFINISHED_STATES}
         async for document in self.documents.each(where):
-            if any(operation_id(step.operation) == done.task_id for _, step in document.body.places()):
-                await self.call(document.body.number)
+            for _, step in document.body.places():
+                if operation_id(step.operation) == done.task_id:
+                    await self._call(document.body.number, step.operation)
+
+    async def _call(self, number: int, operation: int) -> None:
+        with suppress(NotFoundError):
+            await self.change(number, partial(called, now_s=time.time(), ended=operation))
+        self.signal.set()
 
     async def forget(self, session: int) -> None:
         """Delete the runs of a session; their operations go with the session."""

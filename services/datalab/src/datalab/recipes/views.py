@@ -10,7 +10,8 @@ from pydantic import AwareDatetime, BaseModel, Field, WithJsonSchema
 from datalab.clock import written
 from datalab.domain.asked import ShownOperation, State
 from datalab.domain.recipes import DESCRIPTION_AT_MOST_CHARACTERS, STEPS_AT_MOST, Recipe
-from datalab.domain.runs import DELETED, Phase, Place, Run, StepOfRun, progress_of
+from datalab.domain.run_changes import DELETED, progress_of
+from datalab.domain.runs import Phase, Place, Run, StepOfRun
 from datalab.wire.views import Status
 
 _STEP = {

@@ -6,6 +6,7 @@ from datalab.routes import (
     available,
     operations,
     profile,
+    progress,
     recipes,
     results,
     runs,
@@ -16,6 +17,7 @@ from datalab.routes import (
 ROUTERS = (
     sessions.router,
     operations.router,
+    progress.router,
     available.router,
     analysis.router,
     uploads.router,

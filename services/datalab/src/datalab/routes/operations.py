@@ -81,6 +81,7 @@ async def create_operation(request: Request, session: Number, user: User, lab: L
     except NotFoundError:  # it was deleted meanwhile
         await lab.operations.forget(asked)
         raise
+    lab.waiting.stir()
     await lab.sessions.touch(found)
     return JsonAnswer((await lab.shown(request, [asked]))[0], HTTP_201_CREATED)
 
@@ -99,6 +100,7 @@ async def delete_operations(session: Number, user: User, lab: Lab, body: Fields)
         raise at_fault({"ids": [f"Ensure this field has no more than {IDS_AT_MOST} elements."]})
     wanted = [one for one in await lab.sessions.operations_of([found.number]) if one.number in ids]
     await lab.removals.forget(wanted)
+    lab.waiting.stir()
     return JsonAnswer({"deleted": len(wanted)})
 
 
@@ -151,6 +153,7 @@ async def change_operation(
 async def delete_operation(session: Number, operation: Number, user: User, lab: Lab) -> Response:
     """What is being computed for it alone is stopped."""
     await lab.operations.forget(await _found(lab, user.name, session, operation))
+    lab.waiting.stir()
     return Response(status_code=HTTP_204_NO_CONTENT)
 
 
@@ -173,7 +176,8 @@ async def wait_for_operation(
         (shown,) = await lab.operations.shown([found], base_url=lab.base_url(request))
         return shown
 
-    ended = await lab.waiting.until_ended(user.name, look, within_s)
+    found = await _found(lab, user.name, session, operation)
+    ended = await lab.waiting.until_ended(found, look, within_s)
     (whole,) = await with_data(lab.links.objects, [ended])
     return JsonAnswer(operation_json(whole))
 
@@ -184,7 +188,9 @@ async def cancel_operation(
 ) -> Response:
     """One that has ended stays as it is."""
     found = await _found(lab, user.name, session, operation)
-    return await _answer(request, lab, await lab.operations.cancel(found))
+    cancelled = await lab.operations.cancel(found)
+    lab.waiting.stir()
+    return await _answer(request, lab, cancelled)
 
 
 @router.post("/{operation}/retry/", summary="Compute an operation again", response_model=OperationView)
@@ -193,7 +199,9 @@ async def retry_operation(
 ) -> Response:
     """One that failed or was cancelled; others stay as they are."""
     found = await _found(lab, user.name, session, operation)
-    return await _answer(request, lab, await lab.operations.retry(found, user))
+    again = await lab.operations.retry(found, user)
+    lab.waiting.stir()
+    return await _answer(request, lab, again)
 
 
 async def _found(lab: Laboratory, owner: str, session: int, operation: int) -> AskedOperation:

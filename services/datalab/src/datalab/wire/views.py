@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from datalab.clock import written
 from datalab.domain.asked import CANCELLED_MESSAGE, ShownOperation, State
+from datalab.domain.news import News
 
 Status = Literal["PENDING", "IN_PROGRESS", "COMPLETED", "FAILED"]
 
@@ -107,4 +108,17 @@ def operation_json(shown: ShownOperation) -> dict[str, Any]:
         "output": shown.output,
         "input_data": operation.input_data,
         "created": written(operation.created_us),
+    }
+
+
+def news_json(news: News) -> dict[str, Any]:
+    """Return what is new of an operation as JSON, in the words of the operation itself."""
+    if news.state is None:
+        return {"id": news.number}
+    is_cancelled = news.state is State.CANCELLED
+    return {
+        "id": news.number,
+        "status": State.FAILED if is_cancelled else news.state,
+        "operation_progress": news.progress,
+        "message": news.message or (CANCELLED_MESSAGE if is_cancelled else ""),
     }

@@ -1,0 +1,1 @@
+"""Server-sent progress, and those who wait."""
