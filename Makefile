@@ -60,7 +60,7 @@ check: $(SETUP) ## Check formatting, lint, types, imports between packages, lock
 	$(BIN)/python -m flightline.docs --check
 
 bench: $(SETUP) ## Measure speed and memory
-	for name in bus state objects engine pipeline gateway ingest discovery scaler mover datalab datalab_resampling datalab_photometry; do $(BIN)/python -m "bench.$$name"; done
+	for name in bus state objects engine pipeline gateway ingest discovery scaler mover datalab datalab_resampling datalab_photometry datalab_api; do $(BIN)/python -m "bench.$$name"; done
 
 docs: $(SETUP) ## Write the generated pages anew: events, settings, schemas, AsyncAPI
 	$(BIN)/python -m flightline.docs

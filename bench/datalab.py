@@ -3,9 +3,11 @@
     python -m bench.datalab [PART ...] [--json] [--side 2048] [--images 10] [--repeats 5]
 
 Parts are ``kernels`` (median and sigma clipping of images in memory), ``files`` (reading and writing one
-image) and ``operation`` (a whole Median: reads reduced frames with their masks, writes the result and its
-pictures). Figures are milliseconds of processor time of this process, the least of the repeats after one that
-warms up; peers run once or twice. Memory is that of a process of its own.
+image), ``operations`` (whole ones: they read reduced frames with their masks, and write results and pictures)
+and ``memory`` (what whole operations take with 4096 x 4096 pixels, and with a hundred images of these: this
+takes minutes, and is done only when it is named). Figures are milliseconds of processor time of a process,
+the least of the repeats after one that warms up; peers run once or twice. Memory is that of a process of its
+own.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,14 @@ from astropy.nddata import CCDData
 from astropy.stats import sigma_clip
 from ccdproc import Combiner
 from numpy.typing import NDArray
-from tests.support.star_fields import star_field, write_banzai
+from tests.datalab.operations.asking import ASKED, write_night
+from tests.datalab.operations.child import took
 
 from bench.used import MB, peak_bytes
 from datalab.fits.reader import read_frame
 from datalab.fits.writer import Compression, write_frame
 from datalab.kernels.clipping import Clipping, clipped
 from datalab.kernels.median import median
-from datalab.operations.median import Median, MedianInputs
-from datalab.operations.operation import FileRef
 
 Images = list[NDArray[Any]]
 Figures = dict[str, float]
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="all, when none is named")
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="all but memory, when none is named")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--side", type=int, default=2048)
     parser.add_argument("--images", type=int, default=10)
@@ -61,7 +61,7 @@ def main() -> None:
         print(_growth_mb(given.side, given.images))
         return
     found: Figures = {}
-    for part in given.parts or PARTS:
+    for part in given.parts or USUAL:
         found |= PARTS[part](given.side, given.images, given.repeats)
     found["load, runnable"] = os.getloadavg()[0]
     rounded = {name: round(figure, 3) for name, figure in found.items()}
@@ -69,7 +69,8 @@ def main() -> None:
     print(json.dumps(rounded, indent=1) if given.json else "\n".join(rows))
 
 
-def _ms(work: Callable[[], object], repeats: int) -> float:
+def cpu_ms(work: Callable[[], object], repeats: int) -> float:
+    """Return the least processor time of some repeats."""
     best = float("inf")
     for _ in range(repeats):
         began = time.process_time()
@@ -92,11 +93,11 @@ def kernels(side: int, images: int, repeats: int) -> Figures:
     out = np.empty((side, side), np.float32)
     units = [CCDData(image, unit=u.adu) for image in whole]
     figures = {
-        "median, uint16": _ms(lambda: median(whole, out=out), repeats + 1),
-        "median, float32": _ms(lambda: median(floats, out=out), repeats),
-        "median, float32 with NaN": _ms(lambda: median(holed, out=out), repeats),
-        "median, uint16, numpy": _ms(lambda: np.median(whole, axis=0), 2),
-        "median, uint16, ccdproc": _ms(lambda: Combiner(units).median_combine(), 1),
+        "median, uint16": cpu_ms(lambda: median(whole, out=out), repeats + 1),
+        "median, float32": cpu_ms(lambda: median(floats, out=out), repeats),
+        "median, float32 with NaN": cpu_ms(lambda: median(holed, out=out), repeats),
+        "median, uint16, numpy": cpu_ms(lambda: np.median(whole, axis=0), 2),
+        "median, uint16, ccdproc": cpu_ms(lambda: Combiner(units).median_combine(), 1),
     }
     ours = figures["median, uint16"]
     figures["median, numpy over ours"] = figures["median, uint16, numpy"] / ours
@@ -117,8 +118,8 @@ def _clipping(images: Images, repeats: int) -> Figures:
 
     clipped(struck, clipping)
     figures = {
-        "sigma clip and mean": _ms(lambda: clipped(struck, clipping), repeats),
-        "sigma clip and mean, astropy": _ms(by_astropy, 2),
+        "sigma clip and mean": cpu_ms(lambda: clipped(struck, clipping), repeats),
+        "sigma clip and mean, astropy": cpu_ms(by_astropy, 2),
     }
     figures["sigma clip, astropy over ours"] = (
         figures["sigma clip and mean, astropy"] / figures["sigma clip and mean"]
@@ -158,8 +159,8 @@ def files(side: int, _images: int, repeats: int) -> Figures:
             path = folder / f"{kind}.fits"
             fits.HDUList([fits.PrimaryHDU(), unit]).writeto(path)
             read_frame(path)
-            figures[f"read {kind}"] = _ms(lambda path=path: read_frame(path), repeats)  # type: ignore[misc]
-            figures[f"read {kind}, astropy"] = _ms(lambda path=path: _by_astropy(path), repeats)  # type: ignore[misc]
+            figures[f"read {kind}"] = cpu_ms(lambda path=path: read_frame(path), repeats)  # type: ignore[misc]
+            figures[f"read {kind}, astropy"] = cpu_ms(lambda path=path: _by_astropy(path), repeats)  # type: ignore[misc]
         return figures | _writing(folder, floats, repeats)
 
 
@@ -179,57 +180,92 @@ def _writing(folder: Path, pixels: NDArray[np.float32], repeats: int) -> Figures
                 path, pixels, fits.Header(), inputs=["a"], operation="Median", parameters={}, compression=way
             )
 
-        figures[f"write float32 {way}"] = _ms(write, repeats)
+        figures[f"write float32 {way}"] = cpu_ms(write, repeats)
         figures[f"written float32 {way}, MB"] = path.stat().st_size / MB
 
     def by_astropy() -> None:
         unit = fits.CompImageHDU(pixels, compression_type="GZIP_2", quantize_level=0)
         fits.HDUList([fits.PrimaryHDU(), unit]).writeto(folder / "astropy.fits", overwrite=True)
 
-    figures["write float32 gzip, astropy"] = _ms(by_astropy, 2)
+    figures["write float32 gzip, astropy"] = cpu_ms(by_astropy, 2)
     figures["written float32 gzip, astropy, MB"] = (folder / "astropy.fits").stat().st_size / MB
     return figures
 
 
-@dataclass
-class FolderWork:
-    """Work on the files of a folder."""
+WHOLE: Mapping[str, tuple[str, int, dict[str, Any]]] = {
+    "Median of 10": ("Median", 10, {}),
+    "Sigma-Clipped Stack of 10": ("Sigma-Clipped Stack", 10, {"scale": "none"}),
+    "Stacking, simple, 10": ("Stacking", 10, {"stacking_mode": "simple"}),
+    "Stacking, reproject, 3": ("Stacking", 3, {}),
+    "Normalization of 5": ("Normalization", 5, {}),
+    "Subtraction of 5": ("Subtraction", 5, {}),
+    "Color Image of 3": ("Color Image", 3, {}),
+    "Align 3": ("Align", 3, {}),
+    "Align 3 by stars": ("Align", 3, {"alignment": "stars"}),
+    "Mosaic of 3": ("Mosaic", 3, {}),
+    "Calibrate 3": ("Calibrate", 3, {}),
+    "Region Statistics of 3": ("Region Statistics", 3, {}),
+    "Light Curve of 10": ("Light Curve", 10, {}),
+    "Variable Star of 10": ("Variable Star", 10, {}),
+    "Aperture Photometry of 10": ("Aperture Photometry", 10, {}),
+    "Moving Target Aperture Photometry of 10": ("Moving Target Aperture Photometry", 10, {}),
+    "Non-Sidereal Aperture Photometry of 10": ("Non-Sidereal Aperture Photometry", 10, {}),
+}
+"""Whole operations by what is said of them: name, number of images, what is asked for besides.
 
-    files: Path
-    folder: Path
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    def path(self, ref: FileRef) -> Path:
-        """Return a file of the folder."""
-        return self.files / ref.basename
-
-    def progress(self, done: float) -> None:
-        """Nobody is told."""
+HR Diagram reads two catalogues and waits for Gaia: it is not measured.
+"""
+MANY = ("Median", "Sigma-Clipped Stack", "Stacking")
 
 
-def operation(side: int, images: int, repeats: int) -> Figures:
-    """Return what a whole Median costs, as in a worker that has computed one before."""
+def operations(side: int, _images: int, repeats: int) -> Figures:
+    """Return what whole operations cost in a process that has computed each before, and their memory."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        refs = []
-        for number in range(images):
-            sky = star_field(size=side, stars=300, exposure=number, hot_pixels=200)
-            refs.append(FileRef(basename=f"{number}.fits.fz"))
-            write_banzai(folder / refs[-1].basename, sky, compress="rice")
-        asked, work = MedianInputs(input_files=tuple(refs)), FolderWork(folder, folder)
-        Median.compute(asked, work)
-        figures = {"Median of files": _ms(lambda: Median.compute(asked, work), repeats)}
-        names = [ref.basename for ref in refs]
-        command = [sys.executable, "-m", "tests.datalab.operations.median_child", name, name, *names]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        return figures | {"Median of files, peak memory, MB": float(done.stdout)}
+        place = write_night(folder, max(count for _, count, _ in WHOLE.values()), side)
+        figures: Figures = {}
+        for what, (operation, count, more) in WHOLE.items():
+            asked = ASKED[operation](_files(count), place) | more
+            found = took(folder, _results(folder), operation, asked, repeats)
+            figures[f"{what}, whole"] = found["cpu_s"] * 1000
+            figures[f"{what}, peak memory, MB"] = found["peak_mb"]
+        return figures
+
+
+def memory(_side: int, _images: int, _repeats: int) -> Figures:
+    """Return the memory of operations with the largest images that are common, and with a hundred of them."""
+    side, few, many = 4096, 3, 100
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        place = write_night(folder, few, side)
+        for number in range(few, many):
+            os.link(folder / f"{number % few}.fits.fz", folder / f"{number}.fits.fz")
+        asked = [(operation, few) for operation in ASKED if operation != "HR Diagram"]
+        return {
+            f"{operation} of {count} x {side}^2, peak memory, MB": took(
+                folder, _results(folder), operation, ASKED[operation](_files(count), place)
+            )["peak_mb"]
+            for operation, count in [*asked, *((operation, many) for operation in MANY)]
+        }
+
+
+def _files(count: int) -> list[dict[str, Any]]:
+    return [{"basename": f"{number}.fits.fz"} for number in range(count)]
+
+
+def _results(folder: Path) -> Path:
+    results = folder / "results"
+    results.mkdir(exist_ok=True)
+    return results
 
 
 PARTS: Mapping[str, Callable[[int, int, int], Figures]] = {
     "kernels": kernels,
     "files": files,
-    "operation": operation,
+    "operations": operations,
+    "memory": memory,
 }
+USUAL = ("kernels", "files", "operations")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,13 +19,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.datalab.operations.working import FolderWork
 from tests.support.star_fields import TAKEN_AT, Field, star_field, write_banzai
 
 from bench.used import MB, peak_bytes
 from datalab.fits.reader import read_frame
 from datalab.operations.aperture_photometry import AperturePhotometry
 from datalab.operations.light_curve import LightCurve
-from datalab.operations.operation import FileRef
 from datalab.photometry.apertures import Radii, measure
 from datalab.photometry.noise import Noise
 
@@ -34,22 +33,6 @@ SIZE, STARS = 2048, 400
 SCALE_ARCSEC = 0.389
 RADII = Radii(7.64 / SCALE_ARCSEC, 12.73 / SCALE_ARCSEC, 19.1 / SCALE_ARCSEC)
 TARGET = 7
-
-
-@dataclass
-class Folder:
-    """Files of a folder as a worker has them."""
-
-    inputs: Path
-    folder: Path
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    def path(self, ref: FileRef) -> Path:
-        """Return where a file is."""
-        return self.inputs / ref.basename
-
-    def progress(self, done: float) -> None:
-        """Tell nobody."""
 
 
 def exposed(number: int) -> Field:
@@ -126,7 +109,7 @@ def operations_of(paths: list[Path], folder: Path, star: Any, rounds: int) -> di
     place = {"ra": float(star["ra"]), "dec": float(star["dec"])}
     results = folder / "results"
     results.mkdir()
-    work = Folder(folder, results)
+    work = FolderWork(folder, results)
     asked: list[tuple[Any, dict[str, Any]]] = [
         (LightCurve, {"source": place}),
         (AperturePhotometry, {"target_positions": [place]}),
@@ -137,7 +120,7 @@ def operations_of(paths: list[Path], folder: Path, star: Any, rounds: int) -> di
     }
 
 
-def _whole(operation: Any, asked: Any, work: Folder, magnitude: float, rounds: int) -> dict[str, Any]:
+def _whole(operation: Any, asked: Any, work: FolderWork, magnitude: float, rounds: int) -> dict[str, Any]:
     inputs = operation.inputs.model_validate(asked)
     rows = operation.compute(inputs, work).data[0]["light_curve"]
     return {

@@ -1,11 +1,11 @@
-"""What resampling and pictures cost: our kernel and whole operations, beside reproject.
+"""What resampling and pictures cost: our kernel beside reproject, and pictures of one image.
 
     python -m bench.datalab_resampling [--json] [--side 2048] [--repeats 3]
 
 Three synthetic frames of one sky, dithered and turned by a degree each, Rice-compressed as an archive has
-them. Figures are processor seconds of this process, medians of the repeats after one that warms up; the peers
-are run once. The kernel and its peers resample the three frames from memory onto one grid; a whole operation
-reads files and writes its results, pictures included.
+them. Figures are processor seconds of this process, the least of the repeats after one that warms up; peers
+run once. The kernel and its peers resample the three frames from memory onto one grid. Whole operations are
+measured by ``bench.datalab``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,36 +24,15 @@ from numpy.typing import NDArray
 from reproject import reproject_adaptive, reproject_interp
 from tests.support.star_fields import star_field, write_series
 
+from bench.datalab import cpu_ms
 from datalab.analysis import get_jpg, get_tif, raw_data
 from datalab.composing.grids import Grid, covering, sky_mapping
 from datalab.composing.placing import strips
 from datalab.fits.reader import Frame, read_frame
 from datalab.kernels.resampling import needed, pixel_map, resample, window
-from datalab.operations.align import Align
-from datalab.operations.color_image import ColorImage
-from datalab.operations.mosaic import Mosaic
-from datalab.operations.operation import FileRef
-from datalab.operations.stacking import Stacking
 from datalab.pictures import preview
 
 FRAMES = 3
-_COLORS = ({"r": 255, "g": 0, "b": 0}, {"r": 0, "g": 255, "b": 0}, {"r": 0, "g": 0, "b": 255})
-
-
-@dataclass
-class FolderWork:
-    """Inputs are files of one folder."""
-
-    inputs: Path
-    folder: Path
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    def path(self, ref: FileRef) -> Path:
-        """Return where a file is."""
-        return self.inputs / ref.basename
-
-    def progress(self, done: float) -> None:
-        """Ignore it."""
 
 
 def main() -> None:
@@ -95,7 +71,6 @@ def figures(side: int = 2048, repeats: int = 3) -> dict[str, float]:
         (folder / "results").mkdir()
         return {
             **_kernels([read_frame(path) for path in paths], repeats),
-            **_operations(folder, paths, repeats),
             **_pictures(paths[0], folder / "results", repeats),
         }
 
@@ -140,28 +115,6 @@ def _resampled(image: NDArray[Any], wcs: WCS, grid: Grid) -> NDArray[np.float32]
     return values
 
 
-def _operations(folder: Path, paths: Sequence[Path], repeats: int) -> dict[str, float]:
-    files = [{"basename": path.name} for path in paths]
-    channels = [{**file, "color": color} for file, color in zip(files, _COLORS, strict=True)]
-    asked: list[tuple[str, Any, dict[str, Any]]] = [
-        ("Stacking, simple, 3", Stacking, {"input_files": files}),
-        ("Stacking, reproject, 3", Stacking, {"input_files": files, "stacking_mode": "reproject"}),
-        ("Align, 3", Align, {"input_files": files}),
-        ("Align by stars, 3", Align, {"input_files": files, "alignment": "stars"}),
-        ("Mosaic, 3", Mosaic, {"input_files": files}),
-        ("Color Image, 3", ColorImage, {"color_channels": channels}),
-    ]
-    work = FolderWork(folder, folder / "results")
-    return {
-        f"{name}, whole": _cpu_s(_computing(operation, inputs, work), repeats)
-        for name, operation, inputs in asked
-    }
-
-
-def _computing(operation: Any, inputs: Mapping[str, Any], work: FolderWork) -> Callable[[], Any]:
-    return lambda: operation.compute(operation.inputs.model_validate(inputs), work)
-
-
 def _pictures(path: Path, folder: Path, repeats: int) -> dict[str, float]:
     pixels = read_frame(path).pixels
     asked: list[tuple[str, Callable[[], Any]]] = [
@@ -174,15 +127,10 @@ def _pictures(path: Path, folder: Path, repeats: int) -> dict[str, float]:
 
 
 def _cpu_s(work: Callable[[], Any], repeats: int) -> float:
-    """Return the median of some repeats, after one that warms up; once is once."""
+    """Return the least of some repeats, after one that warms up; once is once."""
     if repeats > 1:
         work()
-    found = []
-    for _ in range(repeats):
-        start_s = time.process_time()
-        work()
-        found.append(time.process_time() - start_s)
-    return statistics.median(found)
+    return cpu_ms(work, repeats) / 1000
 
 
 if __name__ == "__main__":

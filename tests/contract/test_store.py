@@ -211,22 +211,41 @@ async def test_true_and_false_are_found_by_themselves(flights: Store) -> None:
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 50])
-async def test_pages_neither_overlap_nor_skip(flights: Store, limit: int, descending: bool) -> None:
+@pytest.mark.parametrize("states", [("new",), ("new", "done")])
+async def test_pages_neither_overlap_nor_skip(
+    flights: Store, limit: int, descending: bool, states: tuple[str, ...]
+) -> None:
     times = [3, None, 1, 1, None, 2, 1.5, 1]
     for n, time in enumerate(times):
-        await insert(flights, f"{n}", state="new", **({} if time is None else {"found_at": time}))
+        state = states[n % len(states)]
+        await insert(flights, f"{n}", state=state, **({} if time is None else {"found_at": time}))
     order = Order("found_at", descending=descending)
 
     pages: list[list[int]] = []
     cursor = None
     while not pages or cursor:
-        page = await flights.find("flights", {"state": "new"}, order=order, limit=limit, after=cursor)
+        where: Where = {"state": OneOf(states) if len(states) > 1 else states[0]}
+        page = await flights.find("flights", where, order=order, limit=limit, after=cursor)
         pages.append([int(record.id) for record in page.records])
         cursor = page.cursor
 
     expected = sorted(range(8), key=lambda n: (times[n] or 0, n), reverse=descending)
     assert [n for page in pages for n in page] == expected
     assert all(len(page) == limit for page in pages[:-1])
+
+
+async def test_a_page_tells_the_versions_of_its_records(flights: Store) -> None:
+    for n in range(3):
+        record = await insert(flights, f"{n}", state="new")
+        for revision in range(2, n + 2):
+            record = replace(record, revision=revision)
+            await flights.swap("flights", record)
+
+    page = await flights.find("flights", {"state": "new"}, limit=2)
+
+    assert list(page.versions) == [("0", 1), ("1", 2)]
+    assert [(record.id, record.revision) for record in page.records] == list(page.versions)
+    assert [record.id for record in page.records[-1:]] == ["1"]
 
 
 async def test_pages_by_id_neither_overlap_nor_skip(flights: Store) -> None:

@@ -54,13 +54,11 @@ WRITING = [
     if path.startswith(("/api/", "/authprofile/")) and method in ("post", "put", "patch")
 ]
 READING = [path for path in PATHS if path.startswith("/api/") and not path.endswith(("/events/", "/wait/"))]
-ODD_IDS = ("0", "-1", "007", "1e3", "9" * 19, "9" * 30, "%00", "%ff", "%2e%2e", "%F0%9F%98%80", "x" * 3000)
+ODD_IDS = ("-1", "9" * 19, "9" * 30, "%00", "%ff", "%2e%2e", "x" * 3000)
 ODD_QUERIES = (
     "limit=-1&offset=-1",
-    f"limit={10**30}&offset={10**30}",
-    "limit=%00&offset=%ff",
-    "limit=1&limit=2&offset=x&&==&%00=%00",
-    f"name={'x' * 60_000}",
+    f"limit={10**30}&offset={10**30}&name={'x' * 30_000}",
+    "limit=%00&limit=2&offset=%ff&&==&%00=%00",
     "name=%00&user=%ff&name_exact=%F0%9F%98%80&user_exact=%0d%0a",
     "created_after=0001-01-01T00:00:00%2B14:00&created_before=9999-12-31T23:59:59-14:00",
 )

@@ -33,7 +33,7 @@ async def at_stage(lab: Lab, stage: str) -> AskedOperation:
     async with asyncio.timeout(20):
         while stage == "fetching" and not lab.archive.asked["files"]:
             await asyncio.sleep(0.02)
-        while stage == "computing" and not children():
+        while stage == "computing" and not children(lab.platform):
             await asyncio.sleep(0.02)
     return operation
 
@@ -41,7 +41,7 @@ async def at_stage(lab: Lab, stage: str) -> AskedOperation:
 @pytest.mark.parametrize("stage", ["waiting", "claiming", "fetching", "computing"])
 async def test_cancel_stops_the_work_at_every_stage(lab: Lab, stage: str) -> None:
     operation = await at_stage(lab, stage)
-    busy = [psutil.Process(pid) for pid in children()] if stage == "computing" else []
+    busy = [psutil.Process(pid) for pid in children(lab.platform)] if stage == "computing" else []
 
     operation = await lab.execution.operations.cancel(operation)
 
@@ -154,13 +154,13 @@ async def test_a_worker_that_is_told_to_end_hands_its_work_back(
     lasting: dict[str, Any] = {"lease": timedelta(hours=1)}
     async with running_lab(platform, archive, shutdown_grace=timedelta(seconds=0), **lasting) as lab:
         operation = await at_stage(lab, "computing")
-    assert children() == []
+    assert children(platform) == []
 
     async with running_lab(platform, archive, **lasting) as lab:
         one = (await lab.computations.load(operation.key)).body
         assert (one.begun, one.state.is_final) == (0, False)
         async with asyncio.timeout(10):
-            while not children():
+            while not children(platform):
                 await asyncio.sleep(0.02)
         await lab.execution.operations.cancel(operation)
 

@@ -125,16 +125,16 @@ async def test_what_takes_too_long_is_ended(platform: Platform, archive: Archive
 async def test_a_process_stays_warm_and_ends_when_idle(platform: Platform, archive: ArchiveSimulator) -> None:
     async with running_lab(platform, archive, idle=timedelta(seconds=0.6)) as lab:
         await lab.ended(await lab.ask("Sum", frames("frame1")))
-        (first,) = children()
+        (first,) = children(platform)
         await lab.ended(await lab.ask("Sum", frames("frame2")))
-        assert children() == [first]
+        assert children(platform) == [first]
         await asyncio.to_thread(psutil.wait_procs, [psutil.Process(first)], 10)
-        assert children() == []
+        assert children(platform) == []
 
 
 async def test_a_warm_process_that_was_killed_is_replaced(lab: Lab) -> None:
     await lab.ended(await lab.ask("Sum", frames("frame1")))
-    (process,) = children()
+    (process,) = children(lab.platform)
     os.kill(process, signal.SIGKILL)
 
     shown = await lab.ended(await lab.ask("Sum", frames("frame2")))
@@ -155,7 +155,14 @@ async def test_progress_only_grows_and_stays_within_one(lab: Lab) -> None:
     assert len(set(seen)) > 1
 
 
-def children() -> list[int]:
-    """Return the processes that compute for this one."""
-    found = psutil.Process().children()
-    return [one.pid for one in found if "datalab.execution.child" in " ".join(one.cmdline())]
+def children(platform: Platform) -> list[int]:
+    """Return the processes that compute for a lab; those of others may live in this process, too."""
+    mine = str(platform.settings.home)
+    return [one.pid for one in psutil.Process().children() if mine in _compiled_code_of(one)]
+
+
+def _compiled_code_of(process: psutil.Process) -> str:
+    try:
+        return str(process.environ().get("NUMBA_CACHE_DIR", ""))
+    except psutil.Error:
+        return ""

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
+
+from tests.datalab.operations.working import FolderWork
+from tests.support.star_fields import TAKEN_AT, star_field, write_banzai
 
 Files = Sequence[Mapping[str, Any]]
 Place = Mapping[str, float]
@@ -46,3 +53,24 @@ ASKED: Final[Mapping[str, Callable[[Files, Place], dict[str, Any]]]] = {
 }
 FLAT: Final = "flat.fits"
 """An image of even light that Calibrate needs besides."""
+
+
+def write_night(folder: Path, count: int, side: int) -> dict[str, float]:
+    """Write exposures of a sky and even light; return where one of its stars is."""
+    for number in range(count):
+        field = star_field(
+            size=side,
+            stars=200,
+            separation_px=60,
+            magnitudes=(12.5, 17.5),
+            hot_pixels=300,
+            exposure=number,
+            rotation_deg=number / 3,
+            date_obs=TAKEN_AT + timedelta(minutes=number),
+        )
+        write_banzai(folder / f"{number}.fits.fz", field)
+    FolderWork(folder, folder).add(
+        FLAT, np.random.default_rng(1).normal(9000, 90, (side, side)).astype(np.float32)
+    )
+    star = field.truth[7]
+    return {"ra": float(star["ra"]), "dec": float(star["dec"])}

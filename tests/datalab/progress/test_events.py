@@ -59,13 +59,14 @@ def test_progress_never_goes_backwards(lab: RunningLab, me: httpx.Client) -> Non
     compute(lab, number, state=State.IN_PROGRESS, progress=0.5)
 
     with following(me, session) as stream:
-        stream.take(1)
-        compute(lab, number, state=State.PENDING, progress=0.1)
+        told = stream.take(1)
+        compute(lab, number, state=State.PENDING, progress=0.1)  # its worker died
         lab.do(_a_while())
         compute(lab, number, state=State.IN_PROGRESS, progress=0.75)
-        (told,) = stream.take(1)
+        told += stream.until(operation_progress=0.75)
 
-    assert told["operation_progress"] == 0.75
+    assert [one["operation_progress"] for one in told] == [0.5, 0.5, 0.75]
+    assert [one["status"] for one in told] == ["IN_PROGRESS", "PENDING", "IN_PROGRESS"]
 
 
 def test_what_is_asked_for_meanwhile_is_told(lab: RunningLab, me: httpx.Client) -> None:
@@ -168,8 +169,8 @@ def test_so_many_streams_of_one_user_and_no_more(lab: RunningLab, me: httpx.Clie
     asked(me, session, threshold=12)
 
     with ExitStack() as stack:
-        for _ in range(OF_ONE_USER):
-            stack.enter_context(following(me, session)).take(1)
+        streams = [stack.enter_context(following(me, session)) for _ in range(OF_ONE_USER)]
+        assert all(stream.take(1) for stream in streams)
         refused = me.get(f"{SESSIONS}{session}/events/")
         assert lab.user().get(SESSIONS).status_code == 200
 

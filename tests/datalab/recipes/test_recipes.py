@@ -147,6 +147,12 @@ def test_nobody_asks_without_a_token(me: httpx.Client) -> None:
             "steps.0.input_data.input_files.0",
             "counted from 0",
         ),
+        (
+            [step("Sum", files={"from": "inputs", "color": "x" * 2048})],
+            "steps.0.input_data.input_files.0",
+            "at most 2048 bytes",
+        ),
+        ([step("Sum", files=[{"from": "inputs"}] * 1001)], "steps.0.input_data", "more than 1000 files"),
     ],
 )
 def test_steps_that_cannot_work_are_told_by_their_path(
@@ -159,6 +165,12 @@ def test_steps_that_cannot_work_are_told_by_their_path(
     assert message in answer.json()[field][0]
     assert message in answer.json()["error"]
     assert me.get(RECIPES).json()["count"] == 0
+
+
+def test_a_far_index_costs_nothing(me: httpx.Client) -> None:
+    far = {"from": "inputs", "index": 10**15}
+
+    assert written(me, step("Sum", files=far))["steps"][0]["input_data"]["input_files"] == [far]
 
 
 def test_all_wrong_steps_are_told_together(me: httpx.Client) -> None:

@@ -83,6 +83,16 @@ def test_a_recipe_is_applied_to_each_of_several_sets(me: httpx.Client) -> None:
     assert len({one["operation"] for one in run["steps"]}) == 6
 
 
+def test_what_clients_nest_in_files_is_not_repeated_in_operations(me: httpx.Client) -> None:
+    session, recipe, file = made(me)["id"], written(me, step("Sum")), uploaded(me)
+    nested = {**file, "filter": "rp", "operationInputData": {"input_files": [file] * 100}}
+
+    ended(me, applied(me, recipe, session, inputs=[nested]))
+
+    (operation,) = me.get(operations(session)).json()["results"]
+    assert operation["input_data"]["input_files"] == [{**file, "filter": "rp"}]
+
+
 def test_what_was_computed_before_is_there_at_once(me: httpx.Client) -> None:
     session, recipe = made(me)["id"], written(me, step("Sum"), step("Sum", "again", from_step("Sum")))
     files = [uploaded(me, "same.fits", 77)]
@@ -279,6 +289,7 @@ def test_runs_are_listed_newest_first_by_session_and_by_recipe(me: httpx.Client)
         ({"sets": [[]] * 201}, "sets", "1 to 200"),
         ({"sets": ["x"]}, "sets.0", "Expected a list"),
         ({"inputs": [{"basename": "x"}] * 2001}, "inputs", "at most 2000"),
+        ({"inputs": [{"basename": "x", "about": "y" * 9000}]}, "inputs.0", "at most 8192 bytes"),
     ],
 )
 def test_files_that_do_not_suit_are_told(me: httpx.Client, files: Json, field: str, message: str) -> None:

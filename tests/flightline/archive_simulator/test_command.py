@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from flightline.archive_simulator.folders import facts_of, frames_of, make_night
-from flightline.archive_simulator.night import Night
+from flightline.archive_simulator import ArchiveSimulator, serving_archive
+from flightline.archive_simulator.folders import add_frames, facts_of, frames_of, make_night
+from flightline.archive_simulator.night import PROPOSAL, Night
 from flightline.archive_simulator.star_fields import EPOCH_MJD
 
 COMMAND = Path(sys.executable).with_name("flightline")
@@ -47,6 +48,8 @@ def test_frames_of_ones_own_are_served_as_they_are(tmp_path: Path) -> None:
         (frame,) = httpx.get(f"{told['url']}/frames/").json()["results"]
         content = httpx.get(frame["url"]).content
         headers = httpx.get(f"{told['url']}/frames/{frame['id']}/headers/").json()["data"]
+        again = [str(COMMAND), "simulate", "archive", "--port", told["url"].rpartition(":")[2]]
+        refused = subprocess.run(again, capture_output=True, text=True, check=False)
 
     assert (frame["basename"], frame["filename"]) == ("mine", "mine.fits")
     assert (frame["primary_optical_element"], frame["target_name"]) == ("V", "M 67")
@@ -54,21 +57,21 @@ def test_frames_of_ones_own_are_served_as_they_are(tmp_path: Path) -> None:
     assert headers["DATE_OBS"] == "2026-01-02T03:04:05.6"
     assert told["night"] == {}
     assert "DATALAB_TAP_URL" not in told["environment"]
+    assert (refused.returncode, "already in use" in refused.stderr) == (2, True)
+    assert "Traceback" not in refused.stderr
 
 
-def test_a_port_that_is_taken_is_told(folder: Path) -> None:
-    with simulated(str(folder)) as told:
-        port = told["url"].rpartition(":")[2]
-        again = [str(COMMAND), "simulate", "archive", "--port", port]
-        ended = subprocess.run(again, capture_output=True, text=True, check=False)
-        stars = httpx.post(f"{told['url']}/tap/sync", data={"REQUEST": "doQuery", "LANG": "ADQL"})
+def test_files_that_are_odd_are_served_or_named(tmp_path: Path) -> None:
+    image = fits.PrimaryHDU(np.zeros((8, 8), np.float32))
+    image.header["DATE-OBS"] = "yesterday"
+    image.writeto(tmp_path / "odd.fits")
+    archive = ArchiveSimulator()
+    add_frames(archive, tmp_path)
+    assert archive.frames["odd"].extra["observation_date"] == "1970-01-01T00:00:00Z"
 
-    assert ended.returncode == 2
-    assert "already in use" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert stars.status_code == 400
-    assert len(told["frames"]) == 27
-    assert facts_of(folder) == told["night"]
+    (tmp_path / "none.fits").write_bytes(b"%PDF")
+    with pytest.raises(OSError, match=r"none\.fits cannot be read"):
+        add_frames(archive, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("night")
     make_night(folder, Night(256))
     return folder
+
+
+async def test_the_archive_of_a_night_has_its_frames_and_gaias_stars(folder: Path) -> None:
+    archive = ArchiveSimulator()
+    add_frames(archive, folder)
+
+    async with serving_archive(archive), httpx.AsyncClient() as client:
+        frames = (await client.get(f"{archive.url}/frames/", params={"configuration_type": "BIAS"})).json()
+        stars = await client.post(f"{archive.url}/tap/sync", data={"REQUEST": "doQuery", "LANG": "ADQL"})
+
+    assert (len(archive.frames), frames["count"], stars.status_code) == (27, 3, 400)
+    assert archive.tap
+    assert len(archive.tap.stars) == len(Night(256).stars)
+    assert [frame.proposal for frame in archive.frames.values()].count(PROPOSAL) == 1
 
 
 def test_the_night_has_what_is_told_of_it(folder: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from datalab.domain.asked import ShownOperation
+from datalab.together import together
 from datalab.wire.answers import Written, json_bytes
 from shared.errors import NotFoundError
 from shared.objects.port import ObjectStore
@@ -19,23 +20,20 @@ AT_ONCE = 4
 
 async def with_data(objects: ObjectStore, shown: Sequence[ShownOperation]) -> list[ShownOperation]:
     """Return operations with their data in ``output_data``, wherever they were kept, if there is room."""
-    left_bytes, slots = AT_MOST_BYTES, asyncio.Semaphore(AT_ONCE)
-    has_room = []
+    left_bytes, works = AT_MOST_BYTES, []
     for one in shown:
-        size_bytes = one.data_file["size_bytes"] if one.data_file else left_bytes + 1
-        has_room.append(size_bytes <= left_bytes)
-        left_bytes -= size_bytes if has_room[-1] else 0
-
-    async def filled(one: ShownOperation, *, fits: bool) -> ShownOperation:
-        if one.data_file is None or not fits:
-            return one
-        async with slots:
-            return await _filled(objects, one, one.data_file)
-
-    return await asyncio.gather(*(filled(one, fits=fits) for one, fits in zip(shown, has_room, strict=True)))
+        size_bytes = one.data_file["size_bytes"] if one.data_file else 0
+        fits = 0 < size_bytes <= left_bytes
+        left_bytes -= size_bytes if fits else 0
+        works.append(partial(_filled, objects, one, one.data_file if fits else None))
+    return await together(AT_ONCE, works)
 
 
-async def _filled(objects: ObjectStore, one: ShownOperation, data: Mapping[str, Any]) -> ShownOperation:
+async def _filled(
+    objects: ObjectStore, one: ShownOperation, data: Mapping[str, Any] | None
+) -> ShownOperation:
+    if data is None:
+        return one
     try:
         content = await objects.read(data["key"], at_most=AT_MOST_BYTES)
     except NotFoundError:  # it expired just now

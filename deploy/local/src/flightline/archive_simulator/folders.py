@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -77,7 +78,7 @@ def _add(archive: ArchiveSimulator, path: Path) -> None:
         proposal=PROPOSAL if proposal == PROPOSAL else None,
         headers={name: header[name] for name in header if name and _is_plain(header[name])},
         filename=path.name,
-        observation_date=f"{header.get('DATE-OBS', '1970-01-01T00:00:00')}Z",
+        observation_date=_date(header),
         configuration_type=_KINDS.get(basename[-3:], "EXPOSE"),
         **fields,
     )
@@ -85,8 +86,19 @@ def _add(archive: ArchiveSimulator, path: Path) -> None:
 
 def _header(path: Path) -> fits.Header:
     """Return the header of the first image."""
-    with fits.open(path) as units:
-        return next((unit.header for unit in units if unit.header.get("NAXIS", 0) > 1), units[0].header)
+    try:
+        with fits.open(path) as units:
+            return next((unit.header for unit in units if unit.header.get("NAXIS", 0) > 1), units[0].header)
+    except OSError as error:
+        raise OSError(f"{path} cannot be read: {error}") from error
+
+
+def _date(header: fits.Header) -> str:
+    try:
+        taken = datetime.fromisoformat(str(header.get("DATE-OBS", "")))
+    except ValueError:
+        taken = datetime(1970, 1, 1, tzinfo=UTC)
+    return taken.replace(tzinfo=None).isoformat() + "Z"
 
 
 def _is_plain(value: object) -> bool:

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from datalab.accounts import Accounts
-from datalab.collections import OPERATIONS, SESSIONS, TOKENS, UPLOADS, USERS
+from datalab.collections import OPERATIONS, RECIPES, SESSIONS, TOKENS, UPLOADS, USERS
 from datalab.domain.asked import AskedOperation
+from datalab.domain.recipes import Recipe
 from datalab.domain.sessions import DataSession
 from datalab.domain.uploads import Upload
 from datalab.domain.users import Token, User
@@ -26,6 +27,7 @@ class Records:
     sessions: Collection[DataSession]
     operations: Collection[AskedOperation]
     uploads: Collection[Upload]
+    recipes: Collection[Recipe]
     platform: PlatformSettings
 
     async def remove_session(self, document_id: str) -> None:
@@ -39,17 +41,23 @@ class Records:
                 await objects.delete(document.body.key)
                 await self.uploads.delete(document)
 
+    async def remove_recipes(self, owner: str) -> None:
+        """Delete all recipes of a user."""
+        async for document in self.recipes.each({"owner": owner}):
+            await self.recipes.delete(document)
+
 
 @asynccontextmanager
 async def opened_records() -> AsyncIterator[Records]:
     """Open the documents that ``FLIGHTLINE_STATE`` names."""
     platform = load(PlatformSettings)
     async with open_store(platform.state) as store:
-        await store.declare(SESSIONS, OPERATIONS, UPLOADS, USERS, TOKENS)
+        await store.declare(SESSIONS, OPERATIONS, UPLOADS, RECIPES, USERS, TOKENS)
         yield Records(
             Accounts(Collection(store, USERS, User), Collection(store, TOKENS, Token)),
             Collection(store, SESSIONS, DataSession),
             Collection(store, OPERATIONS, AskedOperation),
             Collection(store, UPLOADS, Upload),
+            Collection(store, RECIPES, Recipe),
             platform,
         )

@@ -39,7 +39,7 @@ def add_commands(commands: Any) -> None:
     admin.set_defaults(run=_admin)
     remove = kinds.add_parser("remove", help="delete a user and their tokens")
     remove.add_argument("name")
-    remove.add_argument("--with-data", action="store_true", help="and their sessions and uploads")
+    remove.add_argument("--with-data", action="store_true", help="and their sessions, uploads and recipes")
     remove.set_defaults(run=_remove)
 
 
@@ -85,13 +85,15 @@ async def _remove(given: argparse.Namespace) -> None:
         theirs = {"owner": given.name, "removing": False}
         count = await records.sessions.count(theirs)
         count_uploads = await records.uploads.count({"owner": given.name})
-        if (count or count_uploads) and not given.with_data:
+        count_recipes = await records.recipes.count({"owner": given.name})
+        if (count or count_uploads or count_recipes) and not given.with_data:
             raise ConflictError(
-                f"{given.name} has {count} sessions and {count_uploads} uploads:"
+                f"{given.name} has {count} sessions, {count_uploads} uploads and {count_recipes} recipes:"
                 " say --with-data to delete them"
             )
         async for document in records.sessions.each(theirs):
             await records.remove_session(document.id)
         await records.remove_uploads(given.name)
+        await records.remove_recipes(given.name)
         await records.accounts.remove_user(given.name)
     tell(f"{given.name} was removed.")

@@ -37,7 +37,7 @@ STRIP_PX: Final = 1 << 19
 """Pixels of an output that are made at once: what bounds the memory, whatever the number of images."""
 RESAMPLED_AT_MOST_PX: Final = 32_766
 """A side, in pixels, of what OpenCV resamples and of what it makes: less than its SHRT_MAX."""
-_STARS_SEEN_AT_PX: Final = 3000
+_STARS_SEEN_AT_PX: Final = 2048
 """The longer side of images in which stars are looked for; larger ones are binned."""
 
 
@@ -257,13 +257,15 @@ def _is_around(nodes: Points, side: int) -> bool:
 def seen_stars(image: Image) -> Points:
     """Return the brightest stars of an image, in its pixels."""
     factor = -(-max(image.shape) // _STARS_SEEN_AT_PX)
-    parts = []
+    height, width = (-(-side // factor) for side in image.shape)
+    values, unknown = np.empty((height, width), np.float32), np.zeros((height, width), np.bool_)
     for rows in strips(image.shape):
-        step = slice(-(-rows.start // factor) * factor, -(-rows.stop // factor) * factor)
-        parts.append(image.window(step, factor))
-    values = np.concatenate([part.values for part in parts])
-    valid = [np.ones(part.values.shape, np.bool_) if part.valid is None else part.valid for part in parts]
-    stars = find_stars(values, ~np.concatenate(valid))
+        start, stop = -(-rows.start // factor), -(-rows.stop // factor)
+        part = image.window(slice(start * factor, stop * factor), factor)
+        values[start:stop] = part.values
+        if part.valid is not None:
+            np.logical_not(part.valid, out=unknown[start:stop])
+    stars = find_stars(values, unknown)
     stars[:, :2] = (stars[:, :2] + 0.5) * factor - 0.5
     return stars
 

@@ -7,7 +7,7 @@ place. With ``index`` it stands for one of them. What else it has is said of eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,10 @@ STEPS_AT_MOST = 50
 DESCRIPTION_AT_MOST_CHARACTERS = 4_096
 STEPS_AT_MOST_BYTES = 256 << 10
 """Of a recipe's steps as JSON."""
+FILES_OF_A_STEP_AT_MOST = 1_000
+"""As many as operations take, and one more."""
+REFERENCE_AT_MOST_BYTES = 2_048
+"""As JSON: what it has is repeated for each file."""
 INPUTS = "inputs"
 """What a reference calls the files that a recipe is applied to."""
 UNKNOWN = "step"
@@ -94,7 +98,7 @@ class Files:
         found = self.inputs if origin.step is None else self.outputs.get(origin.step)
         if found is None:
             found = _made_up(origin, at_least)
-        if origin.index is not None:
+        elif origin.index is not None:
             if origin.index >= len(found):
                 raise WrongReferenceError(
                     f"wants file {origin.index} of {self._of(origin)}, {_so_many(found)}"
@@ -113,7 +117,7 @@ def _so_many(found: Sequence[Json]) -> str:
 
 
 def _made_up(origin: Origin, at_least: int) -> list[Json]:
-    count = max(at_least, 1 + (origin.index or 0))
+    count = at_least if origin.index is None else 1
     return [{"source": UNKNOWN, "basename": f"{origin.step}-{number}"} for number in range(count)]
 
 
@@ -158,7 +162,7 @@ def filled(
         at_least: How many files a field takes at least; so many are made up where they are not known yet.
 
     Raises:
-        WrongReferenceError: There are not as many files as are wanted.
+        WrongReferenceError: There are not as many files as are wanted, or more than any operation takes.
     """
 
     def found(name: str, reference: Json) -> list[Json]:
@@ -169,11 +173,20 @@ def filled(
             several = found(name, value)
             return several if value.get(_INDEX) is None else several[0]
         if isinstance(value, list):
-            parts = (found(name, item) if _is_reference(item) else [item] for item in value)
-            return [item for part in parts for item in part]
+            return [*_bounded(found(name, item) if _is_reference(item) else [item] for item in value)]
         return value
 
     return {name: value_of(name, value) for name, value in input_data.items()}
+
+
+def _bounded(parts: Iterable[list[Any]]) -> Iterator[Any]:
+    """Yield what parts have; many references to many files would come to more than memory holds."""
+    count = 0
+    for part in parts:
+        count += len(part)
+        if count > FILES_OF_A_STEP_AT_MOST:
+            raise WrongReferenceError(f"wants more than {FILES_OF_A_STEP_AT_MOST} files")
+        yield from part
 
 
 def files_in(output: Mapping[str, Any]) -> list[Json]:

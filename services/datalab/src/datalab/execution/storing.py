@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from datalab.domain.computations import (
@@ -16,12 +17,14 @@ from datalab.domain.computations import (
     strays,
 )
 from datalab.execution.job import DATA, RESULTS, Made, MadeFile
+from datalab.together import together
 from shared.errors import DamagedError, NotFoundError
 from shared.objects.port import ObjectStore
 from shared.state import Collection
 
 FOLDER = "datalab"
 """The prefix of all results."""
+AT_ONCE = 4
 _SUFFIXES: Mapping[str, str] = {
     "fits": ".fits",
     "large": "-large.jpg",
@@ -57,10 +60,11 @@ class Storing:
             TransientError: The object store is out of reach.
         """
         place = _Place(self.objects, folder / RESULTS, f"{prefix_of(one.key)}/{one.attempt}")
-        outputs = [
-            await place.output(basename_of(one.key, number, len(made.files)), file)
+        works = [
+            partial(place.output, basename_of(one.key, number, len(made.files)), file)
             for number, file in enumerate(made.files)
         ]
+        outputs = await together(AT_ONCE, works)
         return Outcome(
             files=tuple(outputs),
             data=made.data,

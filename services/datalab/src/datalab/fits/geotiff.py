@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import mmap
-import struct
-from math import prod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,63 +14,95 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datalab.fits.hdus import PIXELS_AT_MOST
+from datalab.fits.tiff_layout import Layout, UnreadableTiffError, layout_of
 from datalab.operations.operation import OperationError
 
 MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_WIDTH, _HEIGHT, _BITS, _SAMPLES = 256, 257, 258, 277
-_BIG: Final = 43
-_SHORT: Final = 3
-_ENTRIES_AT_MOST: Final = 1024
 _BYTES_AT_MOST: Final = 2 << 30
+_ROWS: Final = 256
+_PIECE_BYTES_AT_MOST: Final = 256 << 20
+"""Of what is unpacked at once."""
 
 
-def first_band(path: Path, name: str) -> NDArray[Any]:
-    """Return the first band, its lowest row first as in FITS.
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A band that is read from its top to its bottom, some rows at a time."""
+
+    name: str
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    _rows: Iterator[NDArray[Any]]
+    _no_data: float | None
+
+    def rows(self) -> Iterator[NDArray[Any]]:
+        """Yield rows, all of them once; NaN stands for what is said to be no value.
+
+        Raises:
+            OperationError: It is damaged.
+        """
+        try:
+            for rows in self._rows:
+                if self._no_data is not None and self.dtype.kind == "f":
+                    rows[rows == self.dtype.type(self._no_data)] = np.nan
+                yield rows
+        except UnreadableTiffError as error:
+            raise OperationError(f"{self.name} is damaged or a TIFF of a kind that is not read") from error
+
+
+@contextmanager
+def first_band(path: Path, name: str) -> Iterator[Band]:
+    """Open the first band.
 
     Raises:
         OperationError: It is damaged, of a kind that is not read, or too large.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return _first_band(content, name)
+        try:
+            layout = layout_of(content)
+        except UnreadableTiffError as error:
+            raise OperationError(f"{name} is not a readable TIFF") from error
+        pixels = layout.width * layout.height
+        if not 0 < pixels <= PIXELS_AT_MOST:
+            raise _too_large(name, layout)
+        piece_bytes = layout.rows * layout.columns * layout.samples * layout.bits // 8
+        if layout.can_be_read and piece_bytes <= _PIECE_BYTES_AT_MOST:
+            rows, dtype = _pieces(content, layout), layout.dtype
+        else:
+            whole = _whole(content, layout, name)
+            dtype = whole.dtype.newbyteorder("=")
+            rows = (whole[top : top + _ROWS].astype(dtype) for top in range(0, len(whole), _ROWS))
+        yield Band(name, (layout.height, layout.width), dtype, rows, layout.no_data)
 
 
-def _first_band(content: mmap.mmap, name: str) -> NDArray[Any]:
-    try:
-        tags = _tags(content)
-        size = (tags[_WIDTH], tags[_HEIGHT], tags.get(_SAMPLES, 1), (tags.get(_BITS, 8) + 7) // 8)
-    except (struct.error, KeyError) as error:
-        raise OperationError(f"{name} is not a readable TIFF") from error
-    if not 0 < size[0] * size[1] <= PIXELS_AT_MOST or prod(size) > _BYTES_AT_MOST:
-        raise OperationError(f"{name} is too large: {size[0]} x {size[1]} pixels of {size[2]} bands")
+def _pieces(content: mmap.mmap, layout: Layout) -> Iterator[NDArray[Any]]:
+    for down in range(-(-layout.height // layout.rows)):
+        rows = np.empty((layout.rows_of(down), layout.width), layout.dtype)
+        for right in range(layout.across):
+            part = rows[:, right * layout.columns : (right + 1) * layout.columns]
+            part[:] = layout.piece(content, down, right)[: len(part), : part.shape[1]]
+        yield rows
+
+
+def _whole(content: mmap.mmap, layout: Layout, name: str) -> NDArray[Any]:
+    """Return the band of a kind that a library has to read, with all others beside it."""
+    if layout.width * layout.height * layout.samples * (layout.bits + 7) // 8 > _BYTES_AT_MOST:
+        raise _too_large(name, layout)
+    refused = OperationError(f"{name} is damaged or a TIFF of a kind that is not read")
     try:
         pixels = np.asarray(imagecodecs.tiff_decode(content, index=0))
     except (RuntimeError, ValueError) as error:
-        raise OperationError(f"{name} is damaged or a TIFF of a kind that is not read") from error
-    if pixels.shape[:1] == (size[2],) and pixels.shape[1:] == (size[1], size[0]):
+        raise refused from error
+    shape = (layout.height, layout.width)
+    if pixels.shape[:1] == (layout.samples,) and pixels.shape[1:] == shape:
         pixels = pixels[0]
-    elif pixels.ndim > 2:  # noqa: PLR2004
+    elif pixels.ndim > len(shape):
         pixels = pixels[..., 0]
-    if pixels.shape != (size[1], size[0]) or pixels.dtype.kind not in "iuf":
-        raise OperationError(f"{name} is a TIFF of a kind that is not read")
-    return pixels[::-1]
+    if pixels.shape != shape or pixels.dtype.kind not in "iuf":
+        raise refused
+    return pixels
 
 
-def _tags(content: mmap.mmap) -> dict[int, int]:
-    """Return the first number of each tag of the first directory that has one that is whole."""
-    order = "<" if content[:1] == b"I" else ">"
-
-    def number(form: str, at: int) -> int:
-        return int(struct.unpack(order + form, content[at : at + struct.calcsize(form)])[0])
-
-    big = number("H", 2) == _BIG
-    at = number("Q", 8) if big else number("I", 4)
-    many = number("Q" if big else "H", at)
-    found = {}
-    for index in range(min(many, _ENTRIES_AT_MOST)):
-        entry = at + (8 if big else 2) + index * (20 if big else 12)
-        tag, kind, count = number("H", entry), number("H", entry + 2), number("Q" if big else "I", entry + 4)
-        value = entry + (12 if big else 8)
-        if kind == _SHORT and count * 2 > (8 if big else 4):
-            value = number("Q" if big else "I", value)
-        found[tag] = number("H" if kind == _SHORT else "I", value)
-    return found
+def _too_large(name: str, layout: Layout) -> OperationError:
+    return OperationError(
+        f"{name} is too large: {layout.width} x {layout.height} pixels of {layout.samples} bands"
+    )

@@ -109,12 +109,14 @@ class FrameReader:
         return _image(hdus, image)
 
     def _open_tiff(self) -> _Image:
-        band = geotiff.first_band(self._path, self.name)
-        numbers = Numbers(band.dtype.newbyteorder("="), band.dtype.newbyteorder("="), 1, 0, None)
         self._expanded = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        for row in band:
-            self._expanded.write(np.ascontiguousarray(row).data)
-        return _PlainImage((len(band), band.shape[1]), 0, numbers, "=")
+        with geotiff.first_band(self._path, self.name) as band:
+            height, width = left, _ = band.shape
+            for rows in band.rows():  # from the top, and FITS begins at the bottom
+                left -= len(rows)
+                self._expanded.seek(left * width * band.dtype.itemsize)
+                self._expanded.write(np.ascontiguousarray(rows[::-1]).data)
+            return _PlainImage((height, width), 0, Numbers(band.dtype, band.dtype, 1, 0, None), "=")
 
     def _beside(self, hdus: list[Hdu], name: str, image: Hdu) -> _Image | None:
         part = next((hdu for hdu in hdus if hdu.name == name and hdu.axes), None)
@@ -152,6 +154,11 @@ class FrameReader:
     def has_mask(self) -> bool:
         """Whether bad pixels are marked."""
         return self._bad is not None
+
+    @property
+    def has_error(self) -> bool:
+        """Whether errors are said."""
+        return self._error is not None
 
     def rows(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Return the pixels of some rows.

@@ -201,7 +201,9 @@ def decode_marks(
             for index in range(many):
                 flags[index] = values[index] & bits != 0
         for row in range(height):
-            marks[top + row, left : left + wide] = flags[row * wide : (row + 1) * wide]
+            into = marks[top + row, left : left + wide]
+            for column in range(wide):  # to assign a slice takes seconds to compile
+                into[column] = flags[row * wide + column]
     return -1
 
 
@@ -257,7 +259,9 @@ def decode_floats(
             done, seed = done + run, (seed + 1) % RANDOMS
             following = int(randoms[seed] * 500)
         for row in range(height):
-            pixels[top + row, left : left + wide] = floats[row * wide : (row + 1) * wide]
+            into = pixels[top + row, left : left + wide]
+            for column in range(wide):
+                into[column] = floats[row * wide + column]
     return -1
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datalab.fits.reader import FrameReader
-from datalab.kernels.ranks import median_of
+from datalab.kernels.ranks import median_of, median_of_parts
 from datalab.operations.operation import FileRef, OperationError, Work
 
 _HELD_BYTES: Final = 16 << 20
@@ -85,7 +85,7 @@ def valid(pixels: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[np.fl
 def whole(reader: FrameReader) -> NDArray[np.float32]:
     """Return an image as floats, NaN where it is bad, unpacked some rows at a time."""
     pixels = np.empty(reader.shape, np.float32)
-    for rows in Series([reader], reader.shape).slices():
+    for rows in Series([reader], reader.shape, _HELD_BYTES // 4).slices():
         pixels[rows] = valid(reader.rows(rows.start, rows.stop), reader.bad(rows.start, rows.stop))
     return pixels
 
@@ -102,3 +102,36 @@ def scales(series: Series) -> list[float]:
         if not medians[-1] > 0:
             raise OperationError(f"{reader.name} cannot be scaled: the median of its pixels is {medians[-1]}")
     return [medians[0] / median for median in medians]
+
+
+def error_weights(series: Series, factors: Sequence[float] | None = None) -> list[float]:
+    """Return how much the images count by their errors, 1 in the mean: their inverse median variances.
+
+    Args:
+        series: The images.
+        factors: What each is multiplied with before, as its errors are then.
+
+    Raises:
+        OperationError: One does not say its errors.
+    """
+    weights = []
+    for reader, factor in zip(series.readers, factors or [1.0] * len(series.readers), strict=True):
+        error = _median_error(reader) * factor
+        if not error > 0:
+            raise OperationError(f"{reader.name} has no errors (ERR) that it could be weighed by")
+        weights.append(error**-2)
+    return [weight * len(weights) / sum(weights) for weight in weights]
+
+
+def _median_error(reader: FrameReader) -> float:
+    """Return the median of an image's errors; NaN: it says none."""
+    if not reader.has_error:
+        return float("nan")
+
+    def parts() -> Iterator[NDArray[np.float32]]:
+        for rows in Series([reader], reader.shape, _HELD_BYTES // 4).slices():
+            errors = reader.error(rows.start, rows.stop)
+            if errors is not None:
+                yield errors.ravel()
+
+    return median_of_parts(parts)

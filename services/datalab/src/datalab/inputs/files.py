@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from datalab.domain.computations import InputFile
 from datalab.domain.users import Caller
@@ -17,12 +16,11 @@ from datalab.inputs.cache import FileCache
 from datalab.inputs.port import FileSource
 from datalab.inputs.scratch import Scratch
 from datalab.operations.operation import FileRef, OperationError
+from datalab.together import together
 
 FINDS_AT_ONCE = 16
 FETCHES_AT_ONCE = 4
 NAME_AT_MOST_CHARACTERS = 100
-
-R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -41,7 +39,7 @@ class InputFiles:
             TransientError: A source does not answer.
         """
         distinct = list({(ref.source, ref.basename): ref for ref in refs}.values())
-        return tuple(await _together(FINDS_AT_ONCE, [partial(self._find, ref, caller) for ref in distinct]))
+        return tuple(await together(FINDS_AT_ONCE, [partial(self._find, ref, caller) for ref in distinct]))
 
     async def check(self, files: Sequence[InputFile], caller: Caller) -> None:
         """Raise ``OperationError`` unless ``caller`` may see all of these files."""
@@ -66,7 +64,7 @@ class InputFiles:
             return file.name, path
 
         works = [partial(one, number, file) for number, file in enumerate(files)]
-        return dict(await _together(FETCHES_AT_ONCE, works))
+        return dict(await together(FETCHES_AT_ONCE, works))
 
     @asynccontextmanager
     async def local(self, ref: FileRef, caller: Caller) -> AsyncIterator[Path]:
@@ -96,23 +94,6 @@ class InputFiles:
             return there
         await self.cache.link(file.content, to, partial(source.fetch, file))
         return to
-
-
-async def _together(at_once: int, works: Sequence[Callable[[], Awaitable[R]]]) -> list[R]:
-    """Return what ``works`` return, some at a time; the first error ends the others."""
-    free = asyncio.Semaphore(at_once)
-
-    async def one(work: Callable[[], Awaitable[R]]) -> R:
-        async with free:
-            return await work()
-
-    tasks = [asyncio.create_task(one(work)) for work in works]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _safe(basename: str) -> str:

@@ -66,7 +66,7 @@ def find_stars(pixels: NDArray[Any], mask: NDArray[np.bool_] | None = None, most
     image -= _background(image, known)
     image[~known] = 0
     smooth = np.asarray(cv2.GaussianBlur(image, (0, 0), 1.5), np.float32)
-    threshold = _SIGMAS * _noise(smooth[known])
+    threshold = _SIGMAS * _noise(smooth, known)
     places = _peaks(smooth, threshold, known)
     stars = [_measured(image, int(x), int(y)) for x, y in places[: 3 * most]]
     found = np.array([star for star in stars if star is not None]).reshape(-1, 3)
@@ -102,8 +102,11 @@ def _background(image: Image, known: NDArray[np.bool_]) -> Image:
     return np.asarray(cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _noise(values: Image) -> float:
-    few = values[:: max(1, values.size // 50_000)]
+def _noise(image: Image, known: NDArray[np.bool_]) -> float:
+    every = max(1, int((image.size / 50_000) ** 0.5))
+    few = image[::every, ::every][known[::every, ::every]]
+    if not few.size:
+        few = image[known]
     return max(1.4826 * float(np.median(np.abs(few - np.median(few)))), 1e-12)
 
 

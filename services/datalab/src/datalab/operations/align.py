@@ -7,30 +7,19 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from datalab.operations.operation import FileRef, Inputs, Results, Work
+from datalab.operations.operation import FileRef, Inputs, Results, Work, files_field
 
 
 class AlignInputs(Inputs):
     """What is aligned, and how."""
 
-    input_files: tuple[FileRef, ...] = Field(
-        min_length=1,
-        max_length=999,
-        json_schema_extra={
-            "type": "fits",
-            "name": "Input Files",
-            "description": "The images to align",
-        },
-    )
-    reference_file: tuple[FileRef, ...] = Field(
-        default=(),
-        max_length=1,
-        json_schema_extra={
-            "type": "fits",
-            "name": "Reference File",
-            "description": "The image on whose pixels the others are brought; the first one when not given",
-            "minimum": 0,
-        },
+    input_files: tuple[FileRef, ...] = files_field("The images to align")
+    reference_file: tuple[FileRef, ...] = files_field(
+        "The image on whose pixels the others are brought; the first one when not given",
+        least=0,
+        most=1,
+        name="Reference File",
+        minimum=0,
     )
     alignment: Literal["auto", "wcs", "stars"] = Field(
         default="auto",

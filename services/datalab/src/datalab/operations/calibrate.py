@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from datalab.operations.operation import FileRef, Inputs, OperationError, OutputFile, Results, Work
+from datalab.operations.operation import (
+    FileRef,
+    Inputs,
+    OperationError,
+    OutputFile,
+    Results,
+    Work,
+    files_field,
+)
 
 if TYPE_CHECKING:
     from datalab.calibration import Masters
 
 
-def _files(name: str, description: str, most: int = 100) -> Any:
-    extra = {"type": "fits", "name": name, "description": description}
-    return Field(default=(), max_length=most, json_schema_extra=extra)  # type: ignore[arg-type]
+_CALIBRATIONS_AT_MOST: Final = 100
 
 
 class CalibrateInputs(Inputs):
     """What is calibrated, and with what."""
 
-    input_files: tuple[FileRef, ...] = Field(
-        min_length=1,
-        max_length=999,
-        json_schema_extra={"type": "fits", "name": "Input Files", "description": "The images to calibrate"},
+    input_files: tuple[FileRef, ...] = files_field("The images to calibrate")
+    bias_files: tuple[FileRef, ...] = files_field(
+        "Images of no exposure; their median is subtracted", 0, _CALIBRATIONS_AT_MOST, "Bias Files"
     )
-    bias_files: tuple[FileRef, ...] = _files(
-        "Bias Files", "Images of no exposure; their median is subtracted"
+    dark_files: tuple[FileRef, ...] = files_field(
+        "Images without light; the median of their dark current is subtracted for each exposure",
+        0,
+        _CALIBRATIONS_AT_MOST,
+        "Dark Files",
     )
-    dark_files: tuple[FileRef, ...] = _files(
-        "Dark Files", "Images without light; the median of their dark current is subtracted for each exposure"
+    flat_files: tuple[FileRef, ...] = files_field(
+        "Images of even light; images are divided by their median, brought to 1",
+        0,
+        _CALIBRATIONS_AT_MOST,
+        "Flat Files",
     )
-    flat_files: tuple[FileRef, ...] = _files(
-        "Flat Files", "Images of even light; images are divided by their median, brought to 1"
+    mask_files: tuple[FileRef, ...] = files_field(
+        "An image that is not zero where pixels are bad", 0, 1, "Mask"
     )
-    mask_files: tuple[FileRef, ...] = _files("Mask", "An image that is not zero where pixels are bad", 1)
 
     @model_validator(mode="after")
     def _has_something(self) -> Self:

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from datalab.operations.operation import Inputs, Results, Work
-from datalab.photometry.asking import FILES_FORM, Files, Place
+from datalab.operations.operation import FileRef, Inputs, Results, Work
+from datalab.photometry.asking import Place, measured_files
 
 
 class LightCurveInputs(Inputs):
@@ -21,7 +21,7 @@ class LightCurveInputs(Inputs):
             "name_lookup": True,
         }
     )
-    input_files: Files = Field(json_schema_extra=FILES_FORM)
+    input_files: tuple[FileRef, ...] = measured_files()
 
 
 class LightCurve:

@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
-
-from datalab.operations.operation import FileRef, Inputs, Results, Work
+from datalab.operations.operation import FileRef, Inputs, Results, Work, files_field
 
 
 class MedianInputs(Inputs):
     """What the median is taken of."""
 
-    input_files: tuple[FileRef, ...] = Field(
-        min_length=2,
-        max_length=999,
-        json_schema_extra={
-            "type": "fits",
-            "name": "Input Files",
-            "description": "The images to take the median of",
-        },
-    )
+    input_files: tuple[FileRef, ...] = files_field("The images to take the median of", least=2)
 
 
 class Median:
@@ -34,6 +24,7 @@ class Median:
     category: ClassVar[str] = "image"
     version: ClassVar[int] = 1
     inputs: ClassVar[type[MedianInputs]] = MedianInputs
+    unordered: ClassVar[frozenset[str]] = frozenset({"input_files"})
 
     @staticmethod
     def compute(inputs: MedianInputs, work: Work) -> Results:

@@ -6,21 +6,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from datalab.operations.operation import FileRef, Inputs, Results, Work
+from datalab.operations.operation import FileRef, Inputs, Results, Work, files_field
 
 
 class MosaicInputs(Inputs):
     """What is laid beside each other, and how it is blended."""
 
-    input_files: tuple[FileRef, ...] = Field(
-        min_length=2,
-        max_length=999,
-        json_schema_extra={
-            "type": "fits",
-            "name": "Input Files",
-            "description": "The images to put together; each needs a WCS",
-            "single_filter": True,
-        },
+    input_files: tuple[FileRef, ...] = files_field(
+        "The images to put together; each needs a WCS", least=2, single_filter=True
     )
     blending: Literal["feather", "average"] = Field(
         default="feather",

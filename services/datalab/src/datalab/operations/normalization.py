@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
-
-from datalab.operations.operation import FileRef, Inputs, OperationError, OutputFile, Results, Work
+from datalab.operations.operation import (
+    FileRef,
+    Inputs,
+    OperationError,
+    OutputFile,
+    Results,
+    Work,
+    files_field,
+)
 
 
 class NormalizationInputs(Inputs):
     """What is normalized."""
 
-    input_files: tuple[FileRef, ...] = Field(
-        min_length=1,
-        max_length=999,
-        json_schema_extra={"type": "fits", "name": "Input Files", "description": "The images to normalize"},
-    )
+    input_files: tuple[FileRef, ...] = files_field("The images to normalize")
 
 
 class Normalization:

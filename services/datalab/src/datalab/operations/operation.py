@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,20 @@ class Inputs(BaseModel):
     """Base of an operation's inputs: immutable, and tolerant of what clients send besides."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+FILES_AT_MOST: Final = 999
+"""Of one input."""
+
+
+def files_field(
+    description: str, least: int = 1, most: int = FILES_AT_MOST, name: str = "Input Files", **form: Any
+) -> Any:
+    """Return the field of a model for so many images; ``form`` has what else wizards are told of it."""
+    told = {"type": "fits", "name": name, "description": description, **form}
+    if least == 0:
+        return Field(default=(), max_length=most, json_schema_extra=told)
+    return Field(min_length=least, max_length=most, json_schema_extra=told)
 
 
 class OperationError(PermanentError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
-from datalab.operations.operation import FileRef, Inputs, OperationError, Results, Work
+from datalab.operations.operation import FileRef, Inputs, OperationError, Results, Work, files_field
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,11 +70,7 @@ def _region(text: str) -> Region:
 class RegionStatisticsInputs(Inputs):
     """Of what there are to be statistics."""
 
-    input_files: tuple[FileRef, ...] = Field(
-        min_length=1,
-        max_length=999,
-        json_schema_extra={"type": "fits", "name": "Input Files", "description": "The images to look at"},
-    )
+    input_files: tuple[FileRef, ...] = files_field("The images to look at")
     regions: str = Field(
         default="",
         max_length=100_000,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from datalab.operations.operation import FileRef, Inputs, Results, Work
+from datalab.operations.operation import FileRef, Inputs, Results, Work, files_field
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class SigmaClippedStackInputs(Inputs):
     """What is stacked, and what is an outlier."""
 
-    input_files: tuple[FileRef, ...] = Field(
-        min_length=2,
-        max_length=999,
-        json_schema_extra={"type": "fits", "name": "Input Files", "description": "The images to combine"},
-    )
+    input_files: tuple[FileRef, ...] = files_field("The images to combine", least=2)
     combine: Literal["mean", "median"] = Field(
         default="mean",
         json_schema_extra={
@@ -89,8 +88,19 @@ class SigmaClippedStackInputs(Inputs):
         },
     )
 
+    error_weights: Literal["no", "yes"] = Field(
+        default="no",
+        json_schema_extra={
+            "type": "select",
+            "name": "Weigh by Errors",
+            "description": "Images whose errors (ERR) are small count more: by 1 / error squared",
+        },
+    )
+
     @model_validator(mode="after")
     def _weighs_each(self) -> Self:
+        if self.weights is not None and self.error_weights == "yes":
+            raise ValueError("give weights, or have images weighed by their errors")
         if self.weights is not None and len(self.weights) != len(self.input_files):
             raise ValueError("there must be one weight for each input file")
         if self.weights is not None and not all(0 < weight < 1e9 for weight in self.weights):  # noqa: PLR2004
@@ -117,7 +127,7 @@ class SigmaClippedStack:
         import numpy as np
 
         from datalab.fits.results import image_result
-        from datalab.fits.series import opened_series, scales
+        from datalab.fits.series import error_weights, opened_series, scales
         from datalab.kernels.clipping import Clipping, clipped
 
         clipping = Clipping(
@@ -125,6 +135,9 @@ class SigmaClippedStack:
         )
         with opened_series(work, inputs.input_files) as series:
             factors = scales(series) if inputs.scale == "median" else None
+            weights: Sequence[float] | None = inputs.weights
+            if inputs.error_weights == "yes":
+                weights = error_weights(series, factors)
             result = np.empty(series.shape, np.float32)
             lost = 0
             for part in series.parts():
@@ -138,7 +151,7 @@ class SigmaClippedStack:
                     clipping,
                     masks=part.masks,
                     combine=inputs.combine,
-                    weights=inputs.weights,
+                    weights=weights,
                     out=result[part.rows],
                 )
                 lost += lost_here

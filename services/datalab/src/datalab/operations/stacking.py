@@ -6,21 +6,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from datalab.operations.operation import FileRef, Inputs, Results, Work
+from datalab.operations.operation import FileRef, Inputs, Results, Work, files_field
 
 
 class StackingInputs(Inputs):
     """What is stacked, and how."""
 
-    input_files: tuple[FileRef, ...] = Field(
-        min_length=2,
-        max_length=999,
-        json_schema_extra={
-            "type": "fits",
-            "name": "Input Files",
-            "description": "The images to add",
-        },
-    )
+    input_files: tuple[FileRef, ...] = files_field("The images to add", least=2)
     stacking_mode: Literal["simple", "reproject"] = Field(
         default="simple",
         json_schema_extra={

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
-
-from datalab.operations.operation import FileRef, Inputs, OutputFile, Results, Work
+from datalab.operations.operation import FileRef, Inputs, OutputFile, Results, Work, files_field
 
 if TYPE_CHECKING:
     from datalab.fits.reader import FrameReader
@@ -15,23 +13,9 @@ if TYPE_CHECKING:
 class SubtractionInputs(Inputs):
     """What is subtracted from what."""
 
-    input_files: tuple[FileRef, ...] = Field(
-        min_length=1,
-        max_length=999,
-        json_schema_extra={
-            "type": "fits",
-            "name": "Input Files",
-            "description": "The images to subtract from",
-        },
-    )
-    subtraction_file: tuple[FileRef, ...] = Field(
-        min_length=1,
-        max_length=1,
-        json_schema_extra={
-            "type": "fits",
-            "name": "Subtraction File",
-            "description": "The image that is subtracted from each of the input images",
-        },
+    input_files: tuple[FileRef, ...] = files_field("The images to subtract from")
+    subtraction_file: tuple[FileRef, ...] = files_field(
+        "The image that is subtracted from each of the input images", most=1, name="Subtraction File"
     )
 
 

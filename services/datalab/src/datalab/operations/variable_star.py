@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import Field
 
 from datalab.operations.operation import FileRef, Inputs, OperationError, Results, Work
-from datalab.photometry.asking import FILES_FORM, MOST_FILES, Place
+from datalab.photometry.asking import Place, measured_files
 
 LEAST_FILES: Final = 8
 """That a period is looked for in."""
@@ -24,9 +24,7 @@ class VariableStarInputs(Inputs):
             "name_lookup": True,
         }
     )
-    input_files: Annotated[tuple[FileRef, ...], Field(min_length=LEAST_FILES, max_length=MOST_FILES)] = Field(
-        json_schema_extra={**FILES_FORM, "minimum": LEAST_FILES}
-    )
+    input_files: tuple[FileRef, ...] = measured_files(least=LEAST_FILES)
 
 
 class VariableStar:

@@ -23,7 +23,7 @@ THRESHOLD_SIGMAS: Final = 10.0
 MOST_SOURCES: Final = 2000
 _SAMPLE_PIXELS: Final = 400_000
 _LEAST_FWHM_PX: Final = 2.0
-_ROWS_AT_ONCE: Final = 256
+_ROWS_AT_ONCE: Final = 128
 _MARGIN_FWHM: Final = 4
 """How far beyond them is looked: farther than a star reaches."""
 

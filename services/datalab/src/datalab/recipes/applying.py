@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from datalab.clock import now_us
 from datalab.domain.asked import State
@@ -28,6 +29,8 @@ from datalab.wire.errors import RefusedError, at_fault
 UNFINISHED_AT_MOST = 100
 """Runs of a user that have not ended."""
 IN_SESSION_AT_MOST = 1_000
+FILE_AT_MOST_BYTES = 8_192
+"""What is said of a file."""
 FILES = "inputs"
 SETS = "sets"
 
@@ -125,14 +128,20 @@ def _named(sets: Any) -> dict[str, Any]:
 def _files(name: str, value: Any) -> list[Json]:
     if not isinstance(value, list):
         raise at_fault({name: [f'Expected a list of items but got type "{type(value).__name__}".']})
-    for place, one in enumerate(value):
-        try:
-            FileRef.model_validate(one)
-        except ValidationError as error:
-            detail = error.errors(include_url=False, include_input=False)[0]
-            path = ".".join(map(str, (name, place, *detail["loc"])))
-            raise at_fault({path: [detail["msg"]]}) from error
-    return value
+    return [_file(f"{name}.{place}", one) for place, one in enumerate(value)]
+
+
+def _file(path: str, value: Any) -> Json:
+    """Return a file without what clients nest in it: it is repeated for each step that works on it."""
+    try:
+        FileRef.model_validate(value)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]
+        raise at_fault({".".join(map(str, (path, *detail["loc"]))): [detail["msg"]]}) from error
+    plain = {key: one for key, one in value.items() if not isinstance(one, dict | list)}
+    if len(to_json(plain)) > FILE_AT_MOST_BYTES:
+        raise at_fault({path: [f"A file has at most {FILE_AT_MOST_BYTES} bytes of JSON."]})
+    return plain
 
 
 def _run(number: int, recipe: Recipe, session: int, sets: int) -> Run:

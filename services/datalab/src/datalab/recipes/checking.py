@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from datalab.domain.keys import files_of
 from datalab.domain.recipes import (
     INPUTS,
+    REFERENCE_AT_MOST_BYTES,
     STEPS_AT_MOST,
     STEPS_AT_MOST_BYTES,
     UNKNOWN,
@@ -110,8 +111,10 @@ def _step(one: Any, before: Sequence[str], registry: Registry) -> Step:
 
 
 def _lost(step: Step, before: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the references that lead nowhere, and why."""
+    """Yield the references that lead nowhere, or are too large, and why."""
     for path, reference in references(step.input_data):
+        if len(to_json(reference)) > REFERENCE_AT_MOST_BYTES:
+            yield path, f"A reference has at most {REFERENCE_AT_MOST_BYTES} bytes."
         try:
             origin_of(reference, before)
         except WrongReferenceError as error:

@@ -89,7 +89,11 @@ class Running:
     async def now(self, number: int) -> None:
         """Work on a run at once, unless somebody does already."""
         where = {"id": str(number)}
-        document = await self.runs.documents.claim(where, owner=self.owner, hold=self.lease)
+        try:
+            document = await self.runs.documents.claim(where, owner=self.owner, hold=self.lease)
+        except TransientError as error:  # it is stored, and goes on when the store is back
+            log.warning("state.unavailable", error=str(error))
+            document = None
         if document:
             await self._work(document)
         self.runs.signal.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from shared.events import Event, TaskCompleted
 from shared.state import Collection, Document, OneOf, Order, RevisionError, Where
 
 UNFINISHED_STATES = OneOf(tuple(state.value for state in UNFINISHED))
+_NUMBER = re.compile(r"[0-9]{1,15}")
 NEWEST_FIRST = Order("number", descending=True)
 
 
@@ -68,9 +70,10 @@ class Runs:
     async def heed(self, event: Event[TaskCompleted]) -> None:
         """Have somebody look at the run whose operation has ended."""
         done = event.data
-        if done.kind != "datalab" or not (done.session_id or "").isdigit():
+        session = done.session_id or ""
+        if done.kind != "datalab" or not _NUMBER.fullmatch(session):
             return
-        where: Where = {"session": int(done.session_id or 0), "state": UNFINISHED_STATES}
+        where: Where = {"session": int(session), "state": UNFINISHED_STATES}
         async for document in self.documents.each(where):
             for _, step in document.body.places():
                 if operation_id(step.operation) == done.task_id:
