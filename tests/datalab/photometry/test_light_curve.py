@@ -11,6 +11,7 @@ import pytest
 from datalab.operations.light_curve import LightCurve
 from datalab.operations.operation import OperationError, Results
 from datalab.operations.variable_star import VariableStar
+from datalab.wizard import description
 from tests.datalab.photometry.working import night, refs, run, written
 from tests.support.star_fields import TAKEN_AT, Field, Variable, star_field, write_series
 
@@ -131,7 +132,7 @@ def test_the_wizard_has_the_fields_of_the_contract() -> None:
             "description": forms["source"]["description"],  # type: ignore[index]
             "name_lookup": True,
         }
-        files: Any = forms["input_files"]
+        files = description(operation)["inputs"]["input_files"]
         assert files["type"] == "fits"
         assert files["single_filter"]
         assert files["filter_options"] == ["rp", "ip", "gp", "zs"]

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-GRID_PX: Final = 32
+GRID_PX: Final = 128
 FINEST_GRID_PX: Final = 4
-MAP_ERROR_PX: Final = 2e-3
+MAP_ERROR_PX: Final = 5e-4
 AFFINE_ERROR_PX: Final = 1e-6
 LEAST_COVERED: Final = 0.5
 """Where less of what a value is made of is known, there is no value."""

@@ -142,10 +142,8 @@ class SigmaClippedStack:
             lost = 0
             for part in series.parts():
                 pixels = part.pixels
-                if factors is not None:
-                    pixels = [
-                        image * np.float32(factor) for image, factor in zip(pixels, factors, strict=True)
-                    ]
+                for index, factor in enumerate(factors or ()):  # one after the other: they are many
+                    pixels[index] = pixels[index] * np.float32(factor)
                 _, lost_here = clipped(
                     pixels,
                     clipping,
