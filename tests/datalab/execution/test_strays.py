@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from datalab.domain.asked import AskedOperation, State
 from datalab.execution.storing import Storing, prefix_of
 from shared.platform import Platform
@@ -71,6 +73,7 @@ async def test_an_attempt_under_way_loses_nothing_to_a_sweep(lab: Lab) -> None:
     assert await lab.stored(operation) == [f"100 {number}".encode() for number in range(MANY)]
 
 
+@pytest.mark.long
 async def test_what_is_retried_leaves_nothing_of_what_was_cancelled(
     platform: Platform, archive: ArchiveSimulator
 ) -> None:

@@ -11,6 +11,7 @@ from astropy.stats import sigma_clip
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from datalab.domain.keys import unordered_of
 from datalab.fits.series import opened_series
 from datalab.operations.median import Median, MedianInputs
 from datalab.operations.normalization import Normalization, NormalizationInputs
@@ -19,6 +20,11 @@ from datalab.operations.sigma_clipped_stack import SigmaClippedStack, SigmaClipp
 from datalab.operations.subtraction import Subtraction, SubtractionInputs
 from tests.datalab.operations.working import FolderWork, header_of, pixels_of
 from tests.support.star_fields import star_field, write_banzai
+
+
+def test_the_order_of_images_means_nothing_where_no_parameter_goes_with_them() -> None:
+    assert unordered_of(Median) == {"input_files"}
+    assert unordered_of(SigmaClippedStack) == set()  # weights
 
 
 def images(count: int, shape: tuple[int, int] = (40, 60), kind: str = "uint16") -> list[NDArray[Any]]:

@@ -6,6 +6,7 @@ It sees what other processes do, too, and asks the store the same few questions 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ AT_MOST_S = 60.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 0.5
 SHORTEST_PAUSE_S = 0.05
+REST = 4
+"""Times as long as a look took, at least, until the next that nobody asked for."""
 OF_ONE_USER = 16
 ALTOGETHER = 512
 SEEN_LATE_US = 120 * 1_000_000
@@ -160,8 +163,11 @@ class Waiting:
                 self._stirred.clear()
                 pause_s = FIRST_PAUSE_S
             if self._followers:
+                began_s = time.monotonic()
                 await self._try_to_look()
-                await asyncio.sleep(SHORTEST_PAUSE_S)
+                took_s = time.monotonic() - began_s
+                await asyncio.sleep(max(SHORTEST_PAUSE_S, took_s))
+                pause_s = max(pause_s, REST * took_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s if self._followers else None):
                     await self._stirred.wait()

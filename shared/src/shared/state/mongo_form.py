@@ -112,9 +112,10 @@ def _key(name: str | None) -> str:
 
 
 def matching_all(conditions: Iterable[Bson]) -> Bson:
-    """Return the condition that all ``conditions`` hold."""
+    """Return the condition that all ``conditions`` hold; where it is flat, nx-27017 is far quicker."""
     conditions = list(conditions)
-    return {"$and": conditions} if conditions else {}
+    flat_one = {key: wanted for condition in conditions for key, wanted in condition.items()}
+    return flat_one if len(flat_one) == sum(map(len, conditions)) else {"$and": conditions}
 
 
 def matching(where: Where) -> Iterator[Bson]:
