@@ -15,7 +15,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,6 +40,7 @@ from shared.errors import InvalidInputError, NotFoundError, TransientError
 
 _TELL_EVERY_S = 0.2
 _TRACE_AT_MOST = 4_000
+_NUMBERS = frozenset({int, float})
 _KINDS = {
     "fits": "fits",
     "large_jpg": "large",
@@ -181,12 +182,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return list(value) if _is_plain(value) else [_plain(item) for item in value]
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if isinstance(value, str | int | None) else str(value)
+
+
+def _is_plain(values: Sequence[Any]) -> bool:
+    """Return whether values are finite numbers of Python's: an image's are looked at together."""
+    if not _NUMBERS.issuperset(map(type, values)):
+        return False
+    try:
+        return math.isfinite(math.fsum(values))
+    except OverflowError:
+        return False
 
 
 def _software() -> dict[str, str]:
