@@ -171,7 +171,7 @@ def test_secrets_are_neither_shown_nor_logged(
     lab: Datalab, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = lab._connection._api.headers["authorization"].partition(" ")[2]
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="httpx"):
         session = lab.session("quiet")
         total = session.run("Sum", input_files="frame0").wait(60)
         total.download(tmp_path)

@@ -33,6 +33,7 @@ def test_the_file_says_what_it_is_and_has_the_first_inputs_header(work: FolderWo
     assert made.fits
     with fits.open(made.fits) as units:
         assert units[0].header["DLAB_KEY"] == KEY
+        assert units[0].header["COMMENT"][0].startswith("Median of datalab")
         assert (units["SCI"].header["OBJECT"], units["SCI"].header["FILTER"]) == ("M 67", "rp")
         np.testing.assert_array_equal(units["SCI"].data, pixels)
 

@@ -70,8 +70,11 @@ def _plain(annotation: Any) -> Any:
 
 def _bounds(field: FieldInfo) -> dict[str, Any]:
     bounds: dict[str, Any] = {"minimum": 1, "maximum": 1} if field.annotation is FileRef else {}
+    is_text = _plain(field.annotation) is str
     for one in field.metadata:
         match one:
+            case MinLen() | MaxLen() if is_text:  # of characters: not what forms mean by these words
+                pass
             case MinLen(least) | Ge(least) | Gt(least):
                 bounds["minimum"] = least
             case MaxLen(most) | Le(most) | Lt(most):

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from astropy.io.fits import Header
 from astropy.wcs import WCS
+from numpy.typing import NDArray
 
 from datalab.composing.grids import Grid, outline, sky_mapping
 from datalab.fits.reader import FrameReader
@@ -243,15 +244,17 @@ def _itself(x: Points, y: Points) -> tuple[Points, Points]:
 
 
 def _overlaps(placed: Placed) -> bool:
+    """Return whether the image lies between any four nodes, as far as rectangles around them tell."""
     height, width = placed.image.shape
-    x, y = placed.pixels.x, placed.pixels.y
-    inside = (np.abs(x - (width - 1) / 2) < width / 2) & (np.abs(y - (height - 1) / 2) < height / 2)
-    return bool(inside.any()) or (_is_around(x, width) and _is_around(y, height))
+    return bool((_meets(placed.pixels.x, width) & _meets(placed.pixels.y, height)).any())
 
 
-def _is_around(nodes: Points, side: int) -> bool:
-    """Return whether an image is so small that it may lie between the nodes."""
-    return bool(np.nanmin(nodes, initial=np.inf) <= 0 and np.nanmax(nodes, initial=-np.inf) >= side - 1)
+def _meets(nodes: Points, side: int) -> NDArray[np.bool_]:
+    """Return between which nodes one coordinate is within an image, of as many pixels."""
+    edges = nodes + 0.5  # a pixel is where its middle is
+    corners = edges[:-1, :-1], edges[:-1, 1:], edges[1:, :-1], edges[1:, 1:]
+    meets: NDArray[np.bool_] = (np.fmin.reduce(corners) < side) & (np.fmax.reduce(corners) > 0)
+    return meets
 
 
 def seen_stars(image: Image) -> Points:

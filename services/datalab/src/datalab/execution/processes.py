@@ -34,6 +34,7 @@ _ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",  # as many processes as cores, one thread each
     "OMP_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
     "OPENCV_LOG_LEVEL": "SILENT",
     "PYTHONWARNINGS": "ignore",  # nobody would read them
 }

@@ -67,6 +67,7 @@ def write_frame(
     primary = fits.PrimaryHDU()
     if key:
         primary.header["DLAB_KEY"] = key[:68]
+    primary.header.add_comment(_ascii(f"{operation} of datalab, version {version}"))
     if compression == "rice":
         image.add_history(f"pixels are quantised to 1/{_QUANTISED_TO} of the noise, with dithering (lossy)")
         packed = fits.CompImageHDU(

@@ -88,6 +88,8 @@ def _span(nodes: Positions) -> Positions:
 def pixel_map(mapping: Mapping, shape: tuple[int, int]) -> PixelMap:
     """Return the map of an output of ``shape``, with its nodes as close together as is needed."""
     spacing_px = GRID_PX
+    while spacing_px > min(shape) / 2 and spacing_px > FINEST_GRID_PX:  # three nodes show whether it bends
+        spacing_px //= 2
     while True:
         found = _nodes(mapping, shape, spacing_px)
         if spacing_px <= FINEST_GRID_PX or _bend(found) <= MAP_ERROR_PX:

@@ -6,10 +6,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from datalab.operations.operation import FileRef, Inputs, Results, Work
+from datalab.operations.operation import LEFT_EMPTY, FileRef, Inputs, Results, Work
 
 Part = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
 Level = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
+SetLevel = Annotated[Level | None, LEFT_EMPTY]
 
 
 class Color(BaseModel):
@@ -26,9 +27,9 @@ class ColorChannel(FileRef):
     """One image, and how it is shown."""
 
     color: Color
-    zmin: Level | None = None
+    zmin: SetLevel = None
     """What is black; the image's median when not given."""
-    zmax: Level | None = None
+    zmax: SetLevel = None
     """What is as bright as can be; as in the image's preview when not given."""
 
     @model_validator(mode="after")

@@ -8,9 +8,9 @@ from datalab.operations.operation import FileRef, Inputs, Results, Work, files_f
 
 
 class MedianInputs(Inputs):
-    """What the median is taken of."""
+    """What the median is taken of; of one image it is that image, though forms ask for two."""
 
-    input_files: tuple[FileRef, ...] = files_field("The images to take the median of", least=2)
+    input_files: tuple[FileRef, ...] = files_field("The images to take the median of", minimum=2)
 
 
 class Median:

@@ -6,7 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from datalab.operations.operation import FileRef, Inputs, Results, Work, files_field
+from datalab.operations.operation import LEFT_EMPTY, FileRef, Inputs, Results, Work, files_field
+
+Scale = Annotated[float, Field(ge=0.001, le=3600, allow_inf_nan=False)]
 
 
 class MosaicInputs(Inputs):
@@ -39,7 +41,7 @@ class MosaicInputs(Inputs):
             "description": "Linear is fast, lanczos keeps stars sharper",
         },
     )
-    pixel_scale: Annotated[float, Field(ge=0.001, le=3600, allow_inf_nan=False)] | None = Field(
+    pixel_scale: Annotated[Scale | None, LEFT_EMPTY] = Field(
         default=None,
         json_schema_extra={
             "type": "float",

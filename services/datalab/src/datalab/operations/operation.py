@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.errors import PermanentError
 
@@ -30,6 +30,8 @@ class Inputs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+LEFT_EMPTY = BeforeValidator(lambda value: None if value == "" else value)
+"""For a field that may be None: what forms send of one that was left empty is nothing."""
 FILES_AT_MOST: Final = 999
 """Of one input."""
 

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from datalab.operations.operation import FileRef, Inputs, Results, Work, files_field
+from datalab.operations.operation import (
+    FILES_AT_MOST,
+    LEFT_EMPTY,
+    FileRef,
+    Inputs,
+    Results,
+    Work,
+    files_field,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def _weights_of(given: Any) -> Any:
+    """Return the numbers of a text, as forms send them; something else as it is."""
+    return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
+
+Weights = Annotated[tuple[float, ...], Field(max_length=FILES_AT_MOST)]
 
 
 class SigmaClippedStackInputs(Inputs):
@@ -78,16 +94,14 @@ class SigmaClippedStackInputs(Inputs):
             "description": "Multiply images such that their medians are that of the first, as for flats",
         },
     )
-    weights: tuple[float, ...] | None = Field(
+    weights: Annotated[Weights | None, BeforeValidator(_weights_of), LEFT_EMPTY] = Field(
         default=None,
-        max_length=999,
         json_schema_extra={
-            "type": "float",
+            "type": "string",
             "name": "Weights",
-            "description": "One number for each image, when they do not count the same",
+            "description": "A number for each image, commas between them, when they do not count the same",
         },
     )
-
     error_weights: Literal["no", "yes"] = Field(
         default="no",
         json_schema_extra={
