@@ -17,6 +17,7 @@ from datalab.operations.color_image import ColorImage
 from datalab.operations.median import Median
 from datalab.operations.normalization import Normalization
 from datalab.operations.registry import AnyOperation, Registry
+from datalab.operations.stacking import Stacking
 from datalab_client import Datalab
 from tests.datalab.client.between import Between, between
 from tests.support.archive import ArchiveSimulator, serving_archive
@@ -24,7 +25,9 @@ from tests.support.datalab_operations import Sum, Trouble
 from tests.support.lab import RunningLab, running_lab
 from tests.support.star_fields import star_field, write_banzai
 
-KNOWN = Registry.of(Sum, Trouble, *(cast("AnyOperation", one) for one in (Median, Normalization, ColorImage)))
+KNOWN = Registry.of(
+    Sum, Trouble, *(cast("AnyOperation", one) for one in (Median, Normalization, Stacking, ColorImage))
+)
 SIDE = 64
 
 

@@ -55,7 +55,7 @@ def test_a_channel_has_its_file_color_and_levels(lab: Datalab) -> None:
         (lambda s: s.run("Sum"), r"input_data: input_files: This field is required\."),
         (lambda s: s.run("Sum", input_files="a", take_s="soon"), r"take_s: .* \(you gave 'soon'\)"),
         (
-            lambda s: s.run("Median", input_files="a"),
+            lambda s: s.run("Stacking", input_files="a"),
             r"input_files: .*at least 2 items.* \(you gave 1 items\)",
         ),
         (lambda s: s.run("Sum", input_files=[7]), "7 is no file: give a basename, a path, an upload"),
