@@ -123,16 +123,16 @@ def test_images_through_several_filters_are_refused(tmp_path: Path) -> None:
 
 def test_the_wizard_has_the_fields_of_the_contract() -> None:
     for operation, least in ((LightCurve, 1), (VariableStar, 8)):
-        fields = operation.inputs.model_fields
-        forms = {name: field.json_schema_extra for name, field in fields.items()}
+        forms = description(operation)["inputs"]
         assert list(forms) == ["source", "input_files"]
         assert forms["source"] == {
             "type": "source",
             "name": "Source Star",
-            "description": forms["source"]["description"],  # type: ignore[index]
+            "description": forms["source"]["description"],
             "name_lookup": True,
+            "required": True,
         }
-        files = description(operation)["inputs"]["input_files"]
+        files = forms["input_files"]
         assert files["type"] == "fits"
         assert files["single_filter"]
         assert files["filter_options"] == ["rp", "ip", "gp", "zs"]

@@ -1,8 +1,8 @@
 """What clients build a form of an operation from, made of the model of its inputs.
 
-A field says with ``json_schema_extra`` what its model cannot: ``type``, ``name``, ``description``, and
-whatever else a form needs (``single_filter``, ``color_picker``…). Bounds, default, options and whether it
-must be there are read from the model, unless the field says them itself.
+A field's ``title`` and ``description`` are shown; its type, bounds, default, options and whether it must be
+there are read from the model. ``json_schema_extra`` has what the model cannot say (``single_filter``,
+``color_picker``…), or what is to be said otherwise.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from enum import Enum
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel
@@ -59,6 +59,8 @@ def _kind(annotation: Any) -> str:
 
 def _plain(annotation: Any) -> Any:
     """Return what a list is of, and an optional value without its None."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
     arguments = [one for one in get_args(annotation) if one not in (type(None), Ellipsis)]
     origin = get_origin(annotation)
     if origin in (Union, UnionType) and len(arguments) == 1:

@@ -23,19 +23,13 @@ class AlignInputs(Inputs):
     )
     alignment: Literal["auto", "wcs", "stars"] = Field(
         default="auto",
-        json_schema_extra={
-            "type": "select",
-            "name": "Alignment",
-            "description": "By the headers' coordinates, or by stars; auto: by stars where one has no WCS",
-        },
+        title="Alignment",
+        description="By the headers' coordinates, or by stars; auto: by stars where one has no WCS",
     )
     interpolation: Literal["linear", "lanczos"] = Field(
         default="linear",
-        json_schema_extra={
-            "type": "select",
-            "name": "Interpolation",
-            "description": "Linear is fast, lanczos keeps stars sharper",
-        },
+        title="Interpolation",
+        description="Linear is fast, lanczos keeps stars sharper",
     )
 
     @field_validator("reference_file", mode="before")

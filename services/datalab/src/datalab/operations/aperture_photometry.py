@@ -16,13 +16,9 @@ class AperturePhotometryInputs(ApertureInputs):
     """Which star, in which images, and how large an aperture."""
 
     target_positions: Positions = Field(
-        json_schema_extra={
-            "type": "target_positions",
-            "name": "Target",
-            "description": "The star that is measured",
-            "name_lookup": True,
-            "minimum": 1,
-        }
+        title="Target",
+        description="The star that is measured",
+        json_schema_extra={"type": "target_positions", "name_lookup": True, "minimum": 1},
     )
 
     @model_validator(mode="before")

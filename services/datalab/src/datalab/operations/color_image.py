@@ -45,21 +45,14 @@ class ColorImageInputs(Inputs):
     color_channels: tuple[ColorChannel, ...] = Field(
         min_length=1,
         max_length=6,
-        json_schema_extra={
-            "type": "fits",
-            "name": "Color Channel",
-            "description": "Image for a channel of the color image",
-            "include_custom_scale": True,
-            "color_picker": True,
-        },
+        title="Color Channel",
+        description="Image for a channel of the color image",
+        json_schema_extra={"type": "fits", "include_custom_scale": True, "color_picker": True},
     )
     alignment: Literal["auto", "wcs", "stars", "none"] = Field(
         default="auto",
-        json_schema_extra={
-            "type": "select",
-            "name": "Alignment",
-            "description": "By the headers' coordinates, or by stars; auto: by stars where one has no WCS",
-        },
+        title="Alignment",
+        description="By the headers' coordinates, or by stars; auto: by stars where one has no WCS",
     )
 
 

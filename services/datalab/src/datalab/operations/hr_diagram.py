@@ -16,45 +16,39 @@ class HRDiagramInputs(Inputs):
     """Two images of a cluster, and where it is."""
 
     blue_filter_files: OneFile = Field(
+        title="Blue Band Image",
+        description="The image of the cluster through the bluer filter",
         json_schema_extra={
             "type": "fits",
-            "name": "Blue Band Image",
-            "description": "The image of the cluster through the bluer filter",
             "single_filter": True,
             "filter_options": ["gp"],
             "minimum": 1,
             "maximum": 1,
-        }
+        },
     )
     red_filter_files: OneFile = Field(
+        title="Red Band Image",
+        description="The image of the cluster through the redder filter; colour is blue minus red",
         json_schema_extra={
             "type": "fits",
-            "name": "Red Band Image",
-            "description": "The image of the cluster through the redder filter; colour is blue minus red",
             "single_filter": True,
             "filter_options": ["rp", "ip", "zs"],
             "minimum": 1,
             "maximum": 1,
-        }
+        },
     )
     cluster: Place = Field(
-        json_schema_extra={
-            "type": "source",
-            "name": "Cluster Center",
-            "description": "The centre of the star cluster",
-            "name_lookup": True,
-        }
+        title="Cluster Center",
+        description="The centre of the star cluster",
+        json_schema_extra={"type": "source", "name_lookup": True},
     )
     search_radius_arcmin: float = Field(
         default=15.0,
         gt=0,
         le=120,
         allow_inf_nan=False,
-        json_schema_extra={
-            "type": "float",
-            "name": "Search Radius (arcmin)",
-            "description": "How far from the cluster's centre stars are shown",
-        },
+        title="Search Radius (arcmin)",
+        description="How far from the cluster's centre stars are shown",
     )
 
 

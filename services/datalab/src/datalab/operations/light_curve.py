@@ -14,12 +14,9 @@ class LightCurveInputs(Inputs):
     """Which star, and in which images."""
 
     source: Place = Field(
-        json_schema_extra={
-            "type": "source",
-            "name": "Source Star",
-            "description": "The star whose light curve is made",
-            "name_lookup": True,
-        }
+        title="Source Star",
+        description="The star whose light curve is made",
+        json_schema_extra={"type": "source", "name_lookup": True},
     )
     input_files: tuple[FileRef, ...] = measured_files()
 

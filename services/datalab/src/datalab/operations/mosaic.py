@@ -19,37 +19,24 @@ class MosaicInputs(Inputs):
     )
     blending: Literal["feather", "average"] = Field(
         default="feather",
-        json_schema_extra={
-            "type": "select",
-            "name": "Blending",
-            "description": "Where images overlap: feather fades each out towards its edges, average does not",
-        },
+        title="Blending",
+        description="Where images overlap: feather fades each out towards its edges, average does not",
     )
     background: Literal["match", "keep"] = Field(
         default="match",
-        json_schema_extra={
-            "type": "select",
-            "name": "Background",
-            "description": "Match shifts the levels of images such that they agree where they overlap",
-        },
+        title="Background",
+        description="Match shifts the levels of images such that they agree where they overlap",
     )
     interpolation: Literal["linear", "lanczos"] = Field(
         default="linear",
-        json_schema_extra={
-            "type": "select",
-            "name": "Interpolation",
-            "description": "Linear is fast, lanczos keeps stars sharper",
-        },
+        title="Interpolation",
+        description="Linear is fast, lanczos keeps stars sharper",
     )
     pixel_scale: Annotated[Scale | None, LEFT_EMPTY] = Field(
         default=None,
-        json_schema_extra={
-            "type": "float",
-            "name": "Pixel Scale",
-            "description": "Of the mosaic, in arcseconds; that of the sharpest image when not given",
-            "minimum": 0.001,
-            "maximum": 3600,
-        },
+        title="Pixel Scale",
+        description="Of the mosaic, in arcseconds; that of the sharpest image when not given",
+        json_schema_extra={"minimum": 0.001, "maximum": 3600},
     )
 
 

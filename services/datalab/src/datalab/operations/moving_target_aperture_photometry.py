@@ -16,27 +16,20 @@ class MovingTargetInputs(ApertureInputs):
     """Where the target was seen, in which images it is measured, and how large an aperture."""
 
     target_positions: Positions = Field(
-        json_schema_extra={
-            "type": "target_positions",
-            "name": "Target Positions",
-            "description": (
-                "Where the target is in two or more images, each with the time of the middle of its exposure "
-                "(mjd): the first, the last, and one between them if they are more than half a day apart"
-            ),
-            "multiple": True,
-            "minimum": 2,
-        }
+        title="Target Positions",
+        description=(
+            "Where the target is in two or more images, each with the time of the middle of its exposure "
+            "(mjd): the first, the last, and one between them if they are more than half a day apart"
+        ),
+        json_schema_extra={"type": "target_positions", "multiple": True, "minimum": 2},
     )
     track_search_radius: float = Field(
         default=10.0,
         gt=0,
         le=300,
         allow_inf_nan=False,
-        json_schema_extra={
-            "type": "float",
-            "name": "Target Search Radius",
-            "description": "How far from its track the target's own source is looked for, in arcseconds",
-        },
+        title="Target Search Radius",
+        description="How far from its track the target's own source is looked for, in arcseconds",
     )
 
     @model_validator(mode="before")

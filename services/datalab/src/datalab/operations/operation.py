@@ -40,10 +40,10 @@ def files_field(
     description: str, least: int = 1, most: int = FILES_AT_MOST, name: str = "Input Files", **form: Any
 ) -> Any:
     """Return the field of a model for so many images; ``form`` has what else wizards are told of it."""
-    told = {"type": "fits", "name": name, "description": description, **form}
+    about: Any = {"title": name, "description": description, "json_schema_extra": {"type": "fits", **form}}
     if least == 0:
-        return Field(default=(), max_length=most, json_schema_extra=told)
-    return Field(min_length=least, max_length=most, json_schema_extra=told)
+        return Field(default=(), max_length=most, **about)
+    return Field(min_length=least, max_length=most, **about)
 
 
 class OperationError(PermanentError):

@@ -74,12 +74,11 @@ class RegionStatisticsInputs(Inputs):
     regions: str = Field(
         default="",
         max_length=100_000,
-        json_schema_extra={
-            "type": "string",
-            "name": "Regions",
-            "description": "box(x, y, width, height) or circle(x, y, radius) in pixels as ds9 counts them,"
-            " with ; between them; nothing stands for whole images",
-        },
+        title="Regions",
+        description=(
+            "box(x, y, width, height) or circle(x, y, radius) in pixels as ds9 counts them,"
+            " with ; between them; nothing stands for whole images"
+        ),
     )
 
     @model_validator(mode="after")

@@ -34,81 +34,55 @@ class SigmaClippedStackInputs(Inputs):
     input_files: tuple[FileRef, ...] = files_field("The images to combine", least=2)
     combine: Literal["mean", "median"] = Field(
         default="mean",
-        json_schema_extra={
-            "type": "select",
-            "name": "Combine",
-            "description": "What is made of the values that are left",
-        },
+        title="Combine",
+        description="What is made of the values that are left",
     )
     center: Literal["median", "mean"] = Field(
         default="median",
-        json_schema_extra={
-            "type": "select",
-            "name": "Center",
-            "description": "From where deviations are measured",
-        },
+        title="Center",
+        description="From where deviations are measured",
     )
     sigma_low: float = Field(
         default=3.0,
         ge=1,
         le=100,
-        json_schema_extra={
-            "type": "float",
-            "name": "Sigma Low",
-            "description": "Values so many standard deviations below the center are left out",
-        },
+        title="Sigma Low",
+        description="Values so many standard deviations below the center are left out",
     )
     sigma_high: float = Field(
         default=3.0,
         ge=1,
         le=100,
-        json_schema_extra={
-            "type": "float",
-            "name": "Sigma High",
-            "description": "Values so many standard deviations above the center are left out",
-        },
+        title="Sigma High",
+        description="Values so many standard deviations above the center are left out",
     )
     rounds: int = Field(
         default=5,
         ge=0,
         le=50,
-        json_schema_extra={
-            "type": "int",
-            "name": "Rounds",
-            "description": "How often at most the deviation is taken anew; 0 leaves nothing out",
-        },
+        title="Rounds",
+        description="How often at most the deviation is taken anew; 0 leaves nothing out",
     )
     winsorized: Literal["no", "yes"] = Field(
         default="no",
-        json_schema_extra={
-            "type": "select",
-            "name": "Winsorized",
-            "description": "Draw outliers in before the deviation is taken: finds them among few images",
-        },
+        title="Winsorized",
+        description="Draw outliers in before the deviation is taken: finds them among few images",
     )
     scale: Literal["none", "median"] = Field(
         default="none",
-        json_schema_extra={
-            "type": "select",
-            "name": "Scale",
-            "description": "Multiply images such that their medians are that of the first, as for flats",
-        },
+        title="Scale",
+        description="Multiply images such that their medians are that of the first, as for flats",
     )
     weights: Annotated[Weights | None, BeforeValidator(_weights_of), LEFT_EMPTY] = Field(
         default=None,
-        json_schema_extra={
-            "type": "string",
-            "name": "Weights",
-            "description": "A number for each image, commas between them, when they do not count the same",
-        },
+        title="Weights",
+        description="A number for each image, commas between them, when they do not count the same",
+        json_schema_extra={"type": "string"},
     )
     error_weights: Literal["no", "yes"] = Field(
         default="no",
-        json_schema_extra={
-            "type": "select",
-            "name": "Weigh by Errors",
-            "description": "Images whose errors (ERR) are small count more: by 1 / error squared",
-        },
+        title="Weigh by Errors",
+        description="Images whose errors (ERR) are small count more: by 1 / error squared",
     )
 
     @model_validator(mode="after")

@@ -15,27 +15,18 @@ class StackingInputs(Inputs):
     input_files: tuple[FileRef, ...] = files_field("The images to add", least=2)
     stacking_mode: Literal["simple", "reproject"] = Field(
         default="simple",
-        json_schema_extra={
-            "type": "select",
-            "name": "Stacking Mode",
-            "description": "Simple adds pixel by pixel; reproject first brings all onto one grid on the sky",
-        },
+        title="Stacking Mode",
+        description="Simple adds pixel by pixel; reproject first brings all onto one grid on the sky",
     )
     interpolation: Literal["linear", "lanczos"] = Field(
         default="linear",
-        json_schema_extra={
-            "type": "select",
-            "name": "Interpolation",
-            "description": "When reprojecting: linear is fast, lanczos keeps stars sharper",
-        },
+        title="Interpolation",
+        description="When reprojecting: linear is fast, lanczos keeps stars sharper",
     )
     missing_pixels: Literal["scale", "ignore"] = Field(
         default="scale",
-        json_schema_extra={
-            "type": "select",
-            "name": "Missing Pixels",
-            "description": "Where some have no valid pixel: scale up the sum of the others, or just add",
-        },
+        title="Missing Pixels",
+        description="Where some have no valid pixel: scale up the sum of the others, or just add",
     )
 
 

@@ -17,12 +17,9 @@ class VariableStarInputs(Inputs):
     """Which star, and in which images."""
 
     source: Place = Field(
-        json_schema_extra={
-            "type": "source",
-            "name": "Source Star",
-            "description": "The star whose period is looked for",
-            "name_lookup": True,
-        }
+        title="Source Star",
+        description="The star whose period is looked for",
+        json_schema_extra={"type": "source", "name_lookup": True},
     )
     input_files: tuple[FileRef, ...] = measured_files(least=LEAST_FILES)
 

@@ -54,56 +54,41 @@ class ApertureInputs(Inputs):
         gt=0,
         le=120,
         allow_inf_nan=False,
-        json_schema_extra={
-            "type": "float",
-            "name": "Aperture Radius",
-            "description": "Radius around a star whose light is summed, in arcseconds",
-            "required": True,
-        },
+        title="Aperture Radius",
+        description="Radius around a star whose light is summed, in arcseconds",
+        json_schema_extra={"required": True},
     )
     annulus_inner_radius: float = Field(
         default=12.73,
         gt=0,
         le=240,
         allow_inf_nan=False,
-        json_schema_extra={
-            "type": "float",
-            "name": "Annulus Inner Radius",
-            "description": "Where the ring begins in which the sky's background is measured, in arcseconds",
-            "required": True,
-        },
+        title="Annulus Inner Radius",
+        description="Where the ring begins in which the sky's background is measured, in arcseconds",
+        json_schema_extra={"required": True},
     )
     annulus_outer_radius: float = Field(
         default=19.1,
         gt=0,
         le=360,
         allow_inf_nan=False,
-        json_schema_extra={
-            "type": "float",
-            "name": "Annulus Outer Radius",
-            "description": "Where that ring ends, in arcseconds",
-            "required": True,
-        },
+        title="Annulus Outer Radius",
+        description="Where that ring ends, in arcseconds",
+        json_schema_extra={"required": True},
     )
     min_comparisons: int = Field(
         default=5,
         ge=1,
         le=100,
-        json_schema_extra={
-            "type": "int",
-            "name": "Minimum Comparison Stars",
-            "description": "How many comparison stars an image must have",
-        },
+        title="Minimum Comparison Stars",
+        description="How many comparison stars an image must have",
     )
     max_comparisons: int = Field(
         default=10,
         ge=1,
         le=100,
-        json_schema_extra={
-            "type": "int",
-            "name": "Maximum Comparison Stars",
-            "description": "How many comparison stars are used at most",
-        },
+        title="Maximum Comparison Stars",
+        description="How many comparison stars are used at most",
     )
 
     @model_validator(mode="after")
