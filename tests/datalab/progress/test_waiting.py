@@ -16,7 +16,7 @@ from datalab.clock import now_us
 from datalab.collections import OPERATIONS
 from datalab.domain.asked import AskedOperation, ShownOperation, State
 from datalab.domain.computations import Computation
-from datalab.domain.news import News
+from datalab.domain.news import News, deleted
 from datalab.execution.collections import COMPUTATIONS
 from datalab.execution.links import Links
 from datalab.execution.showing import Showing
@@ -46,14 +46,18 @@ class Counting:
 
 @asynccontextmanager
 async def waiting(folder: Path) -> AsyncIterator[tuple[Waiting, Counting]]:
+    async with not_looking(folder) as (found, shows), background(found.run()):
+        yield found, shows
+
+
+@asynccontextmanager
+async def not_looking(folder: Path) -> AsyncIterator[tuple[Waiting, Counting]]:
     async with open_store(f"sqlite://{folder}/state.db") as store:
         await store.declare(OPERATIONS, COMPUTATIONS)
         links = Links(FileObjects(folder / "objects"), SecretStr("key"))
         shows = Counting(Showing(Collection(store, COMPUTATIONS, Computation), links))
         watched: Shows = shows
-        found = Waiting(Collection(store, OPERATIONS, AskedOperation), watched, asyncio.Event())
-        async with background(found.run()):
-            yield found, shows
+        yield Waiting(Collection(store, OPERATIONS, AskedOperation), watched, asyncio.Event()), shows
 
 
 def operation(number: int, owner: str = "ann", **more: Any) -> AskedOperation:
@@ -66,6 +70,21 @@ def operation(number: int, owner: str = "ann", **more: Any) -> AskedOperation:
 async def heard(follower: Follower) -> News:
     async with asyncio.timeout(20):
         return await follower.next()
+
+
+async def test_what_is_deleted_before_the_first_look_is_told(tmp_path: Path) -> None:
+    async with not_looking(tmp_path) as (found, _):
+        computation = Computation(
+            key="key1", name="Median", version=1, inputs={}, files=(), created_us=now_us()
+        )
+        await Collection(found.asked.store, COMPUTATIONS, Computation).insert("key1", computation)
+        document = await found.asked.insert("o1", operation(1))
+        with found.follower("ann", 1) as follower:
+            await found.catch_up(follower)
+            assert (await heard(follower)).state is State.PENDING
+            await found.asked.delete(document)
+            async with background(found.run()):
+                assert await heard(follower) == deleted(1, 1)
 
 
 async def test_many_followers_cost_no_more_questions_than_one(tmp_path: Path) -> None:

@@ -71,6 +71,11 @@ class Follower:
         self._heard[news.number] = news
         return news
 
+    def unfinished(self) -> set[tuple[int, int]]:
+        """Return the numbers and the session of what had not ended when it was told last."""
+        told = self._heard | self._waiting
+        return {(number, self.session) for number, news in told.items() if not news.is_last}
+
 
 @dataclass(slots=True)
 class Waiting:
@@ -85,8 +90,6 @@ class Waiting:
     _stirred: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held from a look at the store until it is told: nobody hears what is older than what they heard."""
-    _open: dict[int, AskedOperation] = field(default_factory=dict)
-    """What had not ended at the last look."""
     _seen: set[tuple[str, int]] = field(default_factory=set)
     """Of what ended lately, what was told."""
 
@@ -201,13 +204,13 @@ class Waiting:
         unfinished = {one.body.number: one.body async for one in self.asked.each(where)}
         lately, seen = await self._ended_lately(owners)
         known = unfinished.keys() | lately.keys()
-        vanished = [one for number, one in self._open.items() if number not in known]
+        told = {one for follower in followers for one in follower.unfinished()}
         found = [one for one in (unfinished | lately).values() if one.session in sessions]
         news = await self._news(found)
-        for one in vanished:
-            news += await self._now(one.number, one.session)
+        for number, session in told:
+            if number not in known:
+                news += await self._now(number, session)
         self._tell(followers, news)
-        self._open = {one.number: one for one in found if not one.state.is_final}
         self._seen = seen
 
     async def _ended_lately(self, owners: OneOf) -> tuple[dict[int, AskedOperation], set[tuple[str, int]]]:
