@@ -138,7 +138,7 @@ def part_of(progress: Progress, start: float = 0.0, stop: float = 0.9) -> Progre
 
 def filters_said(images: Sequence[Image]) -> str:
     """Return words on the filters of images, where they are not all the same."""
-    names = sorted({str(image.header.get("FILTER", "unknown")).strip() for image in images})
+    names = sorted({str(image.reader.card("FILTER", "unknown")).strip() for image in images})
     return f" through the filters {', '.join(names)}" if len(names) > 1 else ""
 
 

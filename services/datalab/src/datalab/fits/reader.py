@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, BinaryIO, Final, Protocol, Self
@@ -86,7 +85,7 @@ class FrameReader:
     def __init__(self, path: Path, name: str | None = None) -> None:
         """Look at a file, which users know by ``name``."""
         self.name = name or path.name
-        self._cards: tuple[str, str] | None = None
+        self._is_fits = False
         self._path, self._expanded = path, _expanded(path, self.name)
         self._bad: _Image | None = None
         self._error: _Image | None = None
@@ -103,7 +102,7 @@ class FrameReader:
     def _open_fits(self, file: BinaryIO) -> _Image:
         hdus = scan(file, self.name)
         image = _chosen(hdus, self.name)
-        self._cards = (hdus[0].text, image.text)
+        self._is_fits = True
         self._bad = self._beside(hdus, "BPM", image)
         self._error = self._beside(hdus, "ERR", image)
         return _image(hdus, image)
@@ -126,14 +125,35 @@ class FrameReader:
             raise OperationError(f"{self.name} has a {name} extension of another size than its image")
         return _image(hdus, part)
 
-    @cached_property
+    @property
     def header(self) -> Header:
         """Of the image, with the cards of the primary that it lacks, without those about storing.
+
+        It is read from the file each time: headers of a thousand images are tens of megabytes.
 
         Raises:
             OperationError: A card is no FITS.
         """
-        return image_header(*self._cards, self.name) if self._cards else Header()
+        if not self._is_fits:
+            return Header()
+        primary, image = self._headers()
+        return image_header(primary.text, image.text, self.name)
+
+    def card(self, key: str, default: object = None) -> object:
+        """Return what the image's header says, or else the primary's, without parsing all of them.
+
+        Raises:
+            OperationError: What it says is no FITS.
+        """
+        if not self._is_fits:
+            return default
+        primary, image = self._headers()
+        return image.value(key, primary.value(key, default))
+
+    def _headers(self) -> tuple[Hdu, Hdu]:
+        with self._opened() as file:
+            hdus = scan(file, self.name)
+        return hdus[0], _chosen(hdus, self.name)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -88,7 +89,13 @@ def _columns(hdu: Hdu) -> np.dtype[np.void]:
             fields.append((name, _NUMBERS[letter], (many,)))
         else:
             fields.append((name, f"V{many * _WIDTHS[letter]}"))
-    return np.dtype(fields)
+    return _dtype(tuple(fields))
+
+
+@lru_cache(maxsize=64)
+def _dtype(fields: tuple[tuple[Any, ...], ...]) -> np.dtype[np.void]:
+    """Return a type that is the same for the thousand files of a night."""
+    return np.dtype(list(fields))
 
 
 def read_places(file: BinaryIO, places: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
