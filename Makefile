@@ -10,7 +10,7 @@ SETUP := .venv/.setup
 # Where compiled modules may not be kept, each process compiles all that it imports: three seconds instead of one.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo up test test-long test-cluster test-nextcloud check bench docs
+.PHONY: help setup demo up test test-long test-cluster test-nextcloud check bench docs chart image images secrets compose workflows
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,9 +58,38 @@ check: $(SETUP) ## Check formatting, lint, types, imports between packages, lock
 	$(BIN)/lint-imports
 	.ci/uv lock --check
 	$(BIN)/python -m flightline.docs --check
+	$(BIN)/python -m flightline.chart --check
 
 bench: $(SETUP) ## Measure speed and memory
 	for name in bus state objects engine pipeline gateway ingest discovery scaler mover datalab datalab_resampling datalab_photometry datalab_api; do $(BIN)/python -m "bench.$$name"; done
 
-docs: $(SETUP) ## Write the generated pages anew: events, settings, schemas, AsyncAPI
+docs: $(SETUP) ## Write the generated pages anew: events, settings, schemas, AsyncAPI, the chart's
 	$(BIN)/python -m flightline.docs
+	$(BIN)/python -m flightline.chart
+
+chart: $(SETUP) ## Render the chart with every profile, offline, and check every object of it
+	$(BIN)/python -m flightline.chart --check
+	$(BIN)/pytest -q -ra tests/deploy/helm
+
+IMAGES := discovery ingest scaler mover datalab odm-gateway flightline
+IMAGE = flightline/$(SERVICE):0.1.0
+
+image: ## Build the image of SERVICE by Docker
+	docker build --file deploy/Dockerfile --build-arg SERVICE="$${SERVICE:?of: $(IMAGES)}" \
+		--build-arg REVISION="$$(git rev-parse HEAD)" --build-arg CREATED="$$(git show --no-patch --format=%cI HEAD)" \
+		--tag "$(IMAGE)" .
+
+images: ## Build the images of all services by Docker
+	for service in $(IMAGES); do $(MAKE) image SERVICE="$$service"; done
+
+secrets: ## Choose the secrets of compose.yaml and keep them in .env, once
+	@test -e .env || (umask 077 && for name in FLIGHTLINE_TOKEN FLIGHTLINE_INTERNAL_TOKEN RABBITMQ_PASSWORD MONGODB_PASSWORD S3_SECRET_KEY; do \
+		echo "$$name=$$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"; done > .env)
+
+compose: secrets ## Run everything in containers, by Docker
+	docker compose up --build
+
+workflows: ## Check the public workflows (fetches zizmor; actionlint and shellcheck where they are installed)
+	.ci/uv tool run zizmor==1.32.0 --offline .github/workflows
+	if command -v actionlint > /dev/null; then actionlint; fi
+	if command -v shellcheck > /dev/null; then shellcheck .github/scripts/*; fi

@@ -336,6 +336,88 @@ async def test_a_letter_that_is_not_there_is_not_found(world: World, doing: str)
     assert len(await world.dead()) == 1
 
 
+async def test_wanted_letters_are_replayed_in_one_pass(world: World) -> None:
+    await world.bury(b"1", b"2", b"3", b"4")
+
+    async with aclosing(
+        world.transport.replay_each(world.work.queue, lambda letter: letter.message.body != b"2")
+    ) as replayed:
+        done = [letter.message.body async for letter in replayed]
+
+    assert done == [b"1", b"3", b"4"]
+    assert [letter.message.body for letter in await world.dead()] == [b"2"]
+    assert await becomes(3, lambda: world.transport.depth(world.work.queue))
+
+
+async def test_a_letter_that_dies_again_is_not_replayed_twice(world: World) -> None:
+    await world.bury(b"1", b"2")
+    died: list[bytes] = []
+
+    async with world.consume() as deliveries:
+        replayed = world.transport.replay_each(world.work.queue, lambda letter: bool(letter.id))
+        async with aclosing(replayed) as letters:
+            async for _ in letters:
+                again = await soon(deliveries)
+                await again.bury(Death("bug", "KeyError: again"))
+                died.append(again.message.body)
+
+    assert died == [b"1", b"2"]
+    assert len(await world.dead()) == 2
+
+
+async def test_wanted_letters_are_discarded_in_one_pass(world: World) -> None:
+    await world.bury(b"1", b"2", b"3")
+
+    async with aclosing(
+        world.transport.discard_each(world.work.queue, lambda letter: letter.message.body != b"2")
+    ) as discarded:
+        async for _ in discarded:
+            break
+
+    assert [letter.message.body for letter in await world.dead()] == [b"2", b"3"]
+
+
+async def test_a_letter_that_was_removed_can_be_put_back_as_it_was(world: World) -> None:
+    await world.bury(b"1")
+    [letter] = await world.dead()
+    await world.transport.discard(world.work.queue, letter.id)
+
+    await world.transport.restore(letter)
+
+    [restored] = await world.dead()
+    assert (restored.message, restored.death) == (letter.message, letter.death)
+    assert restored.died_at == letter.died_at
+
+
+async def test_what_lies_in_a_queue_and_beside_it_is_counted(world: World) -> None:
+    await world.bury(b"dead")
+    await world.publish(b"held", b"ready")
+    async with world.consume(prefetch=1) as deliveries:
+        await soon(deliveries)
+        counts = await world.transport.counts(world.work.queue, world.topology.ladder)
+
+    assert (counts.ready, counts.dead, counts.retrying) == (1, 1, 0)
+    assert counts.in_hand in (1, None)
+    assert counts.consumers in (1, None)
+    assert await world.transport.depth(f"{world.work.queue}.dead") == 1
+
+
+async def test_what_waits_for_its_next_attempt_is_counted(world: World) -> None:
+    await world.publish(b"tried")
+    async with world.consume() as deliveries:
+        await (await soon(deliveries)).retry(2 * RUNG)
+
+        async def retrying() -> int:
+            return (await world.transport.counts(world.work.queue, world.topology.ladder)).retrying
+
+        assert await becomes(1, retrying, within_s=2 * RUNG.total_seconds())
+
+
+async def test_a_queue_that_nobody_declared_cannot_be_counted(world: World) -> None:
+    with pytest.raises(PermanentError, match="no-such"):
+        await world.transport.counts("no-such.queue", world.topology.ladder)
+
+
 async def test_progress_is_heard_by_every_listener(world: World) -> None:
     async with world.transport.hear() as one, world.transport.hear() as two:
         await world.transport.tell("ingest.stage", b"half")

@@ -2,56 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from flightline.pipeline import SUBSCRIPTIONS
-from shared.errors import PermanentError
-from shared.events import Event, FlightFound
-from shared.messaging.bus import Bus, open_bus
-from shared.messaging.port import Topology
+from tests.flightline.letters import QUEUE
 from tests.support.columns import Column
 from tests.support.events import flight_found
-from tests.support.zygote import Zygote
-
-QUEUE = "ingest.flight-found"
-
-
-@pytest.fixture
-def column(tmp_path: Path, parent: Zygote) -> Column:
-    (tmp_path / "home").mkdir()
-    return Column(tmp_path / "home", parent=parent)
-
-
-async def refuse(event: Event[FlightFound]) -> None:
-    raise PermanentError(f"nobody wants {event.data.flight_id}")
-
-
-@pytest.fixture
-def buried(column: Column) -> str:
-    """Have one event refused, and return its id."""
-    event = flight_found("field-7")
-
-    async def bury() -> None:
-        topology = Topology(SUBSCRIPTIONS)
-        async with open_bus(column.settings.bus, topology, service="ingest") as bus:
-            consumer = bus.consumer()
-            consumer.on(FlightFound, refuse)
-            async with consumer:
-                await bus.publish(event)
-                await until_buried(bus)
-
-    asyncio.run(bury())
-    return event.id
-
-
-async def until_buried(bus: Bus) -> None:
-    async with asyncio.timeout(20):
-        while not [letter async for letter in bus.transport.dead_letters(QUEUE)]:
-            await asyncio.sleep(0.05)
 
 
 def test_the_doctor_finds_a_fresh_machine_fit(column: Column) -> None:
@@ -91,7 +49,7 @@ def test_an_event_from_a_file_waits_in_its_queue(column: Column, tmp_path: Path)
     ended = column.run("events", "publish", str(file))
 
     assert ended.returncode == 0, ended.stderr
-    assert column.run_json("status")["waiting"][QUEUE] == 1
+    assert column.run_json("status")["queues"][QUEUE]["counts"]["ready"] == 1
 
 
 @pytest.mark.parametrize(
@@ -119,37 +77,11 @@ def test_the_schema_of_each_event_is_printed(column: Column) -> None:
     assert json.loads(ended.stdout)["properties"]["data"]
 
 
-def test_a_dead_letter_is_listed_and_shown_with_its_reason(column: Column, buried: str) -> None:
-    (line,) = column.run("dead-letters", "list", "--json").stdout.splitlines()
-    letter = json.loads(line)
-    shown = json.loads(column.run("dead-letters", "show", letter["id"]).stdout)
+def test_what_is_no_event_is_published_as_one_where_that_is_said(column: Column, tmp_path: Path) -> None:
+    file = tmp_path / "event.json"
+    file.write_text("no json")
 
-    assert (shown["event_id"], shown["queue"], shown["reason"]) == (buried, QUEUE, "permanent")
-    assert "nobody wants field-7" in shown["error"]
-    assert json.loads(shown["body"])["id"] == buried
+    ended = column.run("events", "publish", "--as", "flight-found", str(file))
 
-
-def test_a_replayed_dead_letter_waits_in_its_queue_again(column: Column, buried: str) -> None:
-    del buried
-    ended = column.run("dead-letters", "replay", "--queue", QUEUE)
-
-    status = column.run_json("status")
-    assert ended.stdout.strip() == "replayed 1"
-    assert (status["waiting"][QUEUE], status["dead_letters"][QUEUE]) == (1, 0)
-
-
-def test_a_discarded_dead_letter_is_kept_in_the_export(column: Column, buried: str, tmp_path: Path) -> None:
-    export = tmp_path / "letters.jsonl"
-
-    ended = column.run("dead-letters", "discard", "--all", "--export", str(export))
-
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(export.read_text())["event_id"] == buried
-    assert column.run_json("status")["dead_letters"][QUEUE] == 0
-
-
-def test_replaying_without_saying_which_is_refused(column: Column) -> None:
-    ended = column.run("dead-letters", "replay")
-
-    assert ended.returncode == 2
-    assert "say which" in ended.stderr
+    assert ended.stdout == "published flight-found\n", ended.stderr
+    assert column.run_json("status")["queues"][QUEUE]["counts"]["ready"] == 1

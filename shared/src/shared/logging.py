@@ -10,6 +10,7 @@ import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from shared.redaction import redact_item
+from shared.tracing import current
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -46,6 +47,7 @@ def configure_logging(
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         _service_name(service),
+        add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -63,6 +65,13 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     _route_standard_library(_formatter(shared, console=console, colours=stream.isatty()), level, stream)
+
+
+def add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Say in which span of which trace the line was logged."""
+    if here := current():
+        event["trace_id"], event["span_id"] = here.trace_id, here.span_id
+    return event
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -22,6 +22,7 @@ from aiohttp.resolver import DefaultResolver
 from typing_extensions import override
 
 from shared.errors import InvalidInputError
+from shared.tracing.calls import watched
 
 CONNECTIONS_AT_MOST = 16
 
@@ -65,7 +66,7 @@ async def outside_session(
         connector=connector,
         cookie_jar=DummyCookieJar(),
         timeout=ClientTimeout(total=total_s, connect=connect_s, sock_connect=connect_s, sock_read=read_s),
-        middlewares=(guard,),
+        middlewares=(guard, watched("web")),
     ) as session:
         yield session
 

@@ -18,6 +18,7 @@ from shared.settings import PlatformSettings, load
 from shared.state import CollectionSpec
 from shared.state.open import open_store
 from shared.state.port import Store
+from shared.tracing.exporting import exporting
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ async def open_platform(
     """
     topology = Topology(tuple(subscriptions), settings.retry_ladder)
     async with (
+        exporting(settings.otlp_endpoint, settings.trace_ratio),
         open_store(settings.state) as store,
         open_object_store(settings) as objects,
         open_transport(settings.bus, start_within=start_within) as transport,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -69,6 +70,12 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _http(value: str) -> None:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.username:
+        raise ValueError("expected a URL such as https://user:password@host:15671/")
+
+
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
@@ -86,6 +93,10 @@ def _user_data_folder(platform: str, environment: Mapping[str, str]) -> Path:
 
 def _default_home() -> Path:
     return _user_data_folder(sys.platform, os.environ)
+
+
+def _otlp_endpoint() -> str | None:
+    return os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None
 
 
 class _Settings(BaseSettings):
@@ -113,6 +124,11 @@ class BackendSettings(_Settings):
         default_factory=lambda data: f"sqlite://{_slashed(data['home'])}/bus.db",
         description="Message broker: `amqp://user:password@host/vhost`, or `sqlite:///file` for one host."
         " May be a reference.",
+    )
+    bus_management: SecretStr | None = Field(
+        default=None,
+        description="RabbitMQ's management API, `https://user:password@host:15671/`, where there is one. Only"
+        " `flightline status` and `flightline doctor` ask it; the user needs the tag `monitoring`.",
     )
     state: Annotated[str, BeforeValidator(_resolved), _url("mongodb", "mongodb+srv", "sqlite")] = Field(
         default_factory=lambda data: f"sqlite://{_slashed(data['home'])}/state.db",
@@ -145,6 +161,17 @@ class BackendSettings(_Settings):
         default="auto", description="`json` lines, `console`, or `auto`: console on a terminal, else json."
     )
     log_level: LogLevel = Field(default="info", description="The least that is logged.")
+    otlp_endpoint: Annotated[str, _url("http", "https")] | None = Field(
+        default_factory=_otlp_endpoint,
+        description="Collector that traces are sent to, by OTLP over HTTP, such as `http://otel-collector:4318`."
+        " Without it, `OTEL_EXPORTER_OTLP_ENDPOINT` counts; without both, none are sent.",
+    )
+    trace_ratio: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the traces beginning here that is sent; those of others say it themselves.",
+    )
     host: str = Field(
         default="127.0.0.1",
         description="Address that services listen on; wider than loopback, they demand a token.",
@@ -163,6 +190,13 @@ class BackendSettings(_Settings):
         are named; on a broker that others reach, none is.
         """
         return self.folders or ((Path("/"),) if self.bus.startswith("sqlite:") else ())
+
+    @field_validator("bus_management")
+    @classmethod
+    def _management_is_a_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            _http(url.get_secret_value())
+        return url
 
     @field_validator("log_format", "log_level", mode="before")
     @classmethod

@@ -28,7 +28,7 @@ from tests.support.gateway import GatewayClient, opened_platform
 from tests.support.logs import log_lines, restored_logging
 
 TOKEN = "s3cret"
-METRIC = "http_server_request_duration_seconds_count"
+METRIC = "flightline_http_request_seconds_count"
 VOLATILE = {"date"}
 
 Series = dict[tuple[str, ...], float]

@@ -69,10 +69,10 @@ async def all_is_counted(http: httpx.AsyncClient) -> None:
     metrics = (await http.get("/metrics")).text
 
     for name in (
-        'scaler_images_total{mode="webdav",outcome="scaled"}',
-        'scaler_images_total{mode="webdav",outcome="rejected"}',
-        'scaler_bytes_total{direction="written"}',
-        'scaler_image_seconds_count{mode="webdav"}',
+        'flightline_scaler_images_total{mode="webdav",outcome="scaled"}',
+        'flightline_scaler_images_total{mode="webdav",outcome="rejected"}',
+        'flightline_scaler_bytes_total{direction="written"}',
+        'flightline_scaler_image_seconds_count{mode="webdav"}',
     ):
         assert name in metrics
 

@@ -20,7 +20,7 @@ from tests.support.trouble import work_queue
 BROKER_FORGETS_FOR_S = 3.5
 """RabbitMQ 3.10 writes a new quorum queue's name to disk up to three seconds late; killed before, it forgets
 the queue's log, and the queue never gets a leader again. So these tests kill it for older queues only."""
-TESTS_THAT_KILL = 6
+TESTS_THAT_KILL = 7
 
 
 @pytest.fixture(scope="session")

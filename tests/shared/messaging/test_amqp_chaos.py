@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import TransientError
 from shared.events import Event, FlightFound
 from shared.messaging.background import background
 from shared.messaging.bus import Bus, open_bus
+from shared.messaging.dead_letters import EVERYTHING, DeadLetters
+from shared.messaging.port import DeadLetter, Death
 from shared.messaging.relay import OutboxRelay
 from tests.support.events import flight_found, one_queue
 from tests.support.inboxed import FLIGHTS, Flight, Flights, count, found
@@ -97,6 +100,39 @@ async def test_a_handler_finishes_while_the_broker_dies_and_its_work_is_done_onc
         await eventually(twice)
 
     assert await found(flights) == [1]
+
+
+async def test_no_dead_letter_is_lost_when_the_broker_is_killed_during_a_replay(
+    old_amqp_bus: Bus, rabbitmq: RabbitMQ
+) -> None:
+    transport, queue = old_amqp_bus.transport, work_queue(old_amqp_bus)
+    events = [flight_found() for _ in range(40)]
+    await publish_many(old_amqp_bus, events)
+    async with transport.consume(queue, prefetch=50) as deliveries:
+        for _ in events:
+            await (await anext(deliveries)).bury(Death("bug", "KeyError: 'x'"))
+    letters = DeadLetters(transport, old_amqp_bus.topology)
+    killed: list[DeadLetter] = []
+
+    def kill_on_the_way(letter: DeadLetter) -> None:
+        if len(killed) == 10:
+            rabbitmq.kill9()
+        killed.append(letter)
+
+    with pytest.raises(TransientError, match=r"^replayed \d+, and then: .*; the rest is still there$"):
+        await letters.replay(EVERYTHING, per_second=1000, tell=kill_on_the_way)
+    await asyncio.to_thread(rabbitmq.start)
+    await eventually(lambda: replayed_all(letters))
+
+    assert await told(old_amqp_bus, len(events)) == {event.id for event in events}
+
+
+async def replayed_all(letters: DeadLetters) -> bool:
+    try:
+        await letters.replay(EVERYTHING, per_second=1000)
+        return not [letter async for letter in letters.list()]
+    except TransientError:
+        return False
 
 
 async def test_an_outbox_is_relayed_after_the_broker_was_away(

@@ -5,13 +5,14 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from shared.errors import NotFoundError
+from shared.errors import InvalidInputError, NotFoundError
 from shared.messaging.bus import open_transport
-from shared.messaging.dead_letters import DeadLetters, Selection, to_json
+from shared.messaging.dead_letters import EVERYTHING, DeadLetters, Selection, from_json, read_letters, to_json
 from shared.messaging.port import Death, Message, Transport
 from tests.support.events import two_queues
 
@@ -54,6 +55,9 @@ async def test_letters_of_all_queues_are_listed(setup: Setup) -> None:
         (Selection(error="KeyError"), ["KeyError: a", "KeyError: c"]),
         (Selection(queue=INGEST, error="KeyError"), ["KeyError: a"]),
         (Selection(reason="permanent"), []),
+        (Selection(event_type="images-staged"), ["KeyError: c"]),
+        (Selection(since=datetime(2020, 1, 1, tzinfo=UTC), error="KeyError"), ["KeyError: a", "KeyError: c"]),
+        (Selection(since=datetime(2999, 1, 1, tzinfo=UTC)), []),
     ],
 )
 async def test_letters_are_selected(setup: Setup, selection: Selection, errors: list[str]) -> None:
@@ -117,3 +121,59 @@ async def test_an_unknown_letter_is_not_found(setup: Setup) -> None:
 async def test_an_unknown_queue_is_answered_with_those_that_there_are(setup: Setup) -> None:
     with pytest.raises(NotFoundError, match=r"odm-gateway\.images-staged"):
         await setup.errors(Selection(queue="no.such"))
+
+
+async def test_what_is_replayed_is_told_one_by_one(setup: Setup) -> None:
+    told: list[str] = []
+
+    await setup.letters.replay(
+        EVERYTHING, per_second=1000, tell=lambda letter: told.append(letter.death.error)
+    )
+
+    assert told == ["KeyError: a", "ValueError: b", "KeyError: c"]
+
+
+async def test_an_export_leaves_the_letters_where_they_are(setup: Setup, tmp_path: Path) -> None:
+    file = tmp_path / "export.jsonl"
+
+    assert await setup.letters.export(EVERYTHING, file) == 3
+
+    assert [letter.death.error for letter in read_letters(file)] == await setup.errors()
+    assert file.stat().st_mode & 0o077 == 0
+
+
+async def test_discarded_letters_are_put_back_from_the_export_once(setup: Setup, tmp_path: Path) -> None:
+    file = tmp_path / "export.jsonl"
+    await setup.bury(GATEWAY, "OSError: d", b"\xff\x00")
+    before = [(letter.message, letter.death) async for letter in setup.letters.list()]
+    await setup.letters.discard(Selection(queue=GATEWAY), export=file)
+
+    restored = [await setup.letters.restore(read_letters(file)) for _ in range(2)]
+
+    assert restored == [2, 0]
+    assert [(letter.message, letter.death) async for letter in setup.letters.list()] == before
+
+
+async def test_a_letter_that_died_after_the_export_is_not_discarded(setup: Setup, tmp_path: Path) -> None:
+    [late] = [letter async for letter in setup.letters.list(Selection(error="ValueError"))]
+    await setup.transport.discard(late.queue, late.id)
+
+    assert await setup.letters.discard(Selection(queue=INGEST), export=tmp_path / "export.jsonl") == 1
+    await setup.transport.restore(late)
+
+    assert await setup.errors(Selection(queue=INGEST)) == ["ValueError: b"]
+
+
+@pytest.mark.parametrize("line", ["no json", "{}", "[]", '{"body": 7}'])
+def test_a_file_of_something_else_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "export.jsonl"
+    file.write_text(f"\n{line}\n")
+
+    with pytest.raises(InvalidInputError, match="line 2"):
+        read_letters(file)
+
+
+async def test_a_letter_survives_json(setup: Setup) -> None:
+    letters = [letter async for letter in setup.letters.list()]
+
+    assert [from_json(json.loads(json.dumps(to_json(letter)))) for letter in letters] == letters

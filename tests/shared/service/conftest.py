@@ -6,8 +6,10 @@ import pytest
 import structlog
 from structlog.types import EventDict
 
+from shared.logging import add_trace
+
 
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[EventDict]]:
-    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as entries:
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars, add_trace]) as entries:
         yield entries

@@ -19,7 +19,7 @@ from tests.support.kubernetes.storage import Change, Storage
 
 PARAMETERS = {
     "job", "manifest", "workspace", "odm-image", "mem0", "mem1", "mem2", "mem3", "cpu",
-    "deadline-seconds", "capacity", "gpu",
+    "deadline-seconds", "capacity", "gpu", "traceparent",
 }  # fmt: skip
 """Those of the WorkflowTemplate."""
 INSTANCE = "workflows.argoproj.io/controller-instanceid"
@@ -237,10 +237,12 @@ class Life:
             "id": f"{self.name}-{step}", "name": f"{self.name}.{step}", "displayName": step, "type": "Pod",
             "templateName": step.partition("(")[0], "phase": phase,
         }  # fmt: skip
+        now = f"2026-01-01T{self.seconds // 60:02}:{self.seconds % 60:02}:00Z"
+        node["startedAt"] = self.nodes.get(node["id"], {}).get("startedAt", now)
         if message:
             node["message"] = message
         if phase in {"Succeeded", "Failed", "Error"}:
-            node["finishedAt"] = f"2026-01-01T{self.seconds // 60:02}:{self.seconds % 60:02}:00Z"
+            node["finishedAt"] = now
         if exit_code is not None:
             node["outputs"] = {"exitCode": str(exit_code)}
         self.nodes[node["id"]] = node

@@ -6,6 +6,7 @@ import typer
 
 from flightline import simulate
 from flightline.commands import dead_letters, doctor, events, flights, status
+from flightline.commands.backup import backup, restore, retell
 from flightline.commands.discover import discover
 from flightline.commands.move import move
 from flightline.commands.run import run as run_command
@@ -28,6 +29,9 @@ app.command(name="move")(move)
 app.command(name="flights")(flights.flights)
 app.command(name="status")(status.status)
 app.command(name="doctor")(doctor.doctor)
+app.command(name="backup")(backup)
+app.command(name="restore")(restore)
+app.command(name="retell")(retell)
 app.add_typer(events.app, name="events")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(simulate.app, name="simulate")

@@ -24,7 +24,7 @@ from discovery.domain.flights import (
 )
 from discovery.domain.places import shown_to_all
 from shared.errors import InvalidInputError, NotFoundError
-from shared.events import FlightFound, FlightOptions, new_event
+from shared.events import Event, FlightFound, FlightOptions, new_event
 from shared.sources import (
     FlightFiles,
     Folder,
@@ -38,6 +38,7 @@ from shared.sources import (
     flight_of,
 )
 from shared.state import Change, Collection, Document
+from shared.tracing import Span, current, parse_traceparent, traceparent
 
 log = structlog.get_logger()
 
@@ -118,7 +119,7 @@ class Finder:
             NotFoundError: Its folder is gone.
         """
         files, is_marked = await self._read(known)
-        return await self._observe(known.flight_id, files, is_marked=is_marked)
+        return await self._observe(known, files, is_marked=is_marked)
 
     async def settled(self, known: Flight) -> Flight:
         """Look at a flight until it has settled and was announced, and return it.
@@ -162,7 +163,7 @@ class Finder:
         if is_elsewhere or (is_marked is None and self.layout.ready_marker):
             # Found from another folder above it; paths, and so the version, are told from the first one.
             files, is_marked = await self._read(known)
-        return await self._observe(known.flight_id, files, options=options, is_marked=is_marked is not False)
+        return await self._observe(known, files, options=options, is_marked=is_marked is not False)
 
     async def _ensure(self, source: Source, files: FlightFiles, owner: str) -> Document[Flight]:
         now = datetime.now(UTC)
@@ -183,22 +184,36 @@ class Finder:
         return known
 
     async def _observe(
-        self, flight_id: str, files: FlightFiles, *, options: FlightOptions | None = None, is_marked: bool
+        self, known: Flight, files: FlightFiles, *, options: FlightOptions | None = None, is_marked: bool
     ) -> Flight:
-        listing = _listing(files)
+        asked_in = traceparent()
+        parent = current() or parse_traceparent(known.traceparent)
+        with Span("announce flight", parent=parent, is_kept=False) as span:
+            document = await self._looked_at(known.flight_id, _listing(files), options, asked_in, is_marked)
+            span.is_kept = bool(document.record.outbox)
+        state, images = document.body.state, len(files.images)
+        log.debug("flight.observed", flight_id=known.flight_id, state=state, images=images)
+        return document.body
+
+    async def _looked_at(
+        self,
+        flight_id: str,
+        listing: Listing,
+        options: FlightOptions | None,
+        asked_in: str | None,
+        is_marked: bool,
+    ) -> Document[Flight]:
         settle = timedelta() if self.layout.ready_marker else self.settle
 
         def change(flight: Flight) -> Change[Flight] | Flight | None:
-            asked = flight if options is None else wanting(flight, options, listing.seen_at)
+            asked = flight if options is None else wanting(flight, options, listing.seen_at, asked_in)
             seen = observed(asked, listing)
             told = announced(seen, settle, processed_elsewhere=self.processed_elsewhere)
             if told is None or not is_marked:
                 return None if options is None and _nothing_new(flight, seen) else seen
-            return Change(told[0], [new_event(SERVICE, told[1], event_id=_event_id(told[1]))])
+            return Change(told[0], [found_event(told[1])])
 
-        document = await self.flights.update(flight_id, change)
-        log.debug("flight.observed", flight_id=flight_id, state=document.body.state, images=len(files.images))
-        return document.body
+        return await self.flights.update(flight_id, change)
 
 
 async def flights_in(source: Source, layout: Layout) -> AsyncIterator[FlightFiles]:
@@ -258,5 +273,7 @@ def _nothing_new(before: Flight, after: Flight) -> bool:
     )
 
 
-def _event_id(found: FlightFound) -> str:
-    return str(uuid5(NAMESPACE_URL, f"flight-found/{found.flight_id}/{found.version}/{found.rerun}"))
+def found_event(found: FlightFound) -> Event[FlightFound]:
+    """Return the one event that announces a version of a flight: the same however often it is told."""
+    name = f"flight-found/{found.flight_id}/{found.version}/{found.rerun}"
+    return new_event(SERVICE, found, event_id=str(uuid5(NAMESPACE_URL, name)))

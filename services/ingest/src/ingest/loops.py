@@ -65,6 +65,7 @@ class TransferLoop:
             lease=self.lease,
             at_once=self.at_once,
             left_behind={"state": OneOf(tuple(state.value for state in TransferState))},
+            asked_in=lambda transfer: [ask.traceparent for ask in transfer.asks],
         )
 
     def wake(self) -> None:

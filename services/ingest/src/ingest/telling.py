@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
@@ -19,10 +19,14 @@ from ingest.domain.transfers import (
 )
 from shared.due import NEVER_S, delay_s
 from shared.errors import ConflictError
-from shared.events import Event, FlightFound, TaskCompleted, new_event
+from shared.events import Event, FlightFound, ImagesStaged, TaskCompleted, new_event
 from shared.state import Change
 
 SERVICE = "flightline/ingest"
+_ENDINGS: Mapping[TransferState, Literal["failed", "canceled"]] = {
+    TransferState.FAILED: "failed",
+    TransferState.CANCELED: "canceled",
+}
 
 
 def answer_id(ask: Event[FlightFound], outcome: str) -> str:
@@ -30,15 +34,20 @@ def answer_id(ask: Event[FlightFound], outcome: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"ingest/{outcome}/{ask.key}"))
 
 
+def answers(transfer: Transfer) -> list[Event[ImagesStaged] | Event[TaskCompleted]]:
+    """Return what everybody who asked was told, under the ids that it was told under."""
+    asks = [ask for ask in transfer.asks if ask.data.rerun in transfer.told]
+    if transfer.staged is not None and transfer.state is TransferState.STAGED:
+        return [_staging(ask, transfer.staged) for ask in asks]
+    status = _ENDINGS.get(transfer.state)
+    return [_ending(ask, status, transfer.error or "", transfer.updated_at) for ask in asks if status]
+
+
 def told(transfer: Transfer, now: datetime) -> Change[Transfer]:
     """Return the transfer and what everybody who asked has to hear of it."""
     if transfer.state is not TransferState.STAGED or transfer.staged is None:
         return Change(transfer)
-    asks = untold(transfer)
-    events = [
-        new_event(SERVICE, images_staged(ask, transfer.staged), event_id=answer_id(ask, "staged"), cause=ask)
-        for ask in asks
-    ]
+    events = [_staging(ask, transfer.staged) for ask in untold(transfer)]
     return Change(transfer.model_copy(update={"told": _all_told(transfer), "updated_at": now}), events)
 
 
@@ -130,6 +139,10 @@ def _ended(
 
 def _all_told(transfer: Transfer) -> tuple[int, ...]:
     return (*transfer.told, *(ask.data.rerun for ask in untold(transfer)))
+
+
+def _staging(ask: Event[FlightFound], staged: Staged) -> Event[ImagesStaged]:
+    return new_event(SERVICE, images_staged(ask, staged), event_id=answer_id(ask, "staged"), cause=ask)
 
 
 def _ending(

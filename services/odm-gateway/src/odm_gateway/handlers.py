@@ -81,6 +81,7 @@ def _new_task(event: Event[ImagesStaged], options: tuple[Option, ...]) -> Task:
         options=options,
         images="",
         image_count=staged.image_count,
+        traceparent=event.traceparent,
         flight=Flight(
             flight_id=staged.flight_id,
             version=staged.version,

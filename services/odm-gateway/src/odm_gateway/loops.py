@@ -41,6 +41,7 @@ from shared.state import (
 )
 from shared.state.lease import hold
 from shared.state.work import WorkQueue
+from shared.tracing import traceparent
 
 TASKS = CollectionSpec(
     "odm_tasks",
@@ -56,6 +57,8 @@ TASKS = CollectionSpec(
 )
 POLL_S = 1.0
 TIDY_EVERY_S = 2.0
+TIDIED_TOGETHER = 8
+"""Each is a few requests to its cluster, one behind the other."""
 _FINISHED = OneOf(tuple(int(status) for status in Status if status.finished))
 
 log = structlog.get_logger()
@@ -101,6 +104,7 @@ class TaskLoop:
             at_once=self.at_once,
             left_behind={"status": OPEN_STATUS, "is_submodel": admission.is_submodel},
             in_hand=lambda document: admission.in_hand(document.body),
+            asked_in=lambda task: [task.flight.traceparent if task.flight else None, task.traceparent],
         )
 
     def wake(self) -> None:
@@ -125,15 +129,29 @@ class TaskLoop:
 
     async def tidy_all(self) -> None:
         """Remove what can be removed now."""
-        while document := await self.tasks.claim(
-            {"untidy": True, "status": _FINISHED}, owner=self.owner, hold=self.lease
-        ):
-            try:
-                async with hold(self.tasks, document.id, owner=self.owner, hold=self.lease):
-                    await self._tidy(document)
-            except (TransientError, PermanentError) as error:  # its turn comes again when the lease lapses
-                log.warning("task.not_tidied", task_id=document.body.id, error=str(error))
+        while documents := await self._untidy():
+            for outcome in await asyncio.gather(*map(self._tidied, documents), return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
         await self.tasks.store.purge_expired(TASKS.name, datetime.now(UTC))
+
+    async def _untidy(self) -> list[Document[Task]]:
+        """Claim tasks that left something behind, as many as are tidied together."""
+        found: list[Document[Task]] = []
+        while len(found) < TIDIED_TOGETHER and (
+            document := await self.tasks.claim(
+                {"untidy": True, "status": _FINISHED}, owner=self.owner, hold=self.lease
+            )
+        ):
+            found.append(document)
+        return found
+
+    async def _tidied(self, document: Document[Task]) -> None:
+        try:
+            async with hold(self.tasks, document.id, owner=self.owner, hold=self.lease):
+                await self._tidy(document)
+        except (TransientError, PermanentError) as error:  # its turn comes again when the lease lapses
+            log.warning("task.not_tidied", task_id=document.body.id, error=str(error))
 
     async def _tidy(self, document: Document[Task]) -> None:
         task = document.body
@@ -249,6 +267,7 @@ def job_of(task: Task) -> Job:
         total_bytes=task.total_bytes,
         tenant=task.tenant,
         is_submodel=task.is_submodel,
+        traceparent=traceparent() or task.traceparent,
     )
 
 

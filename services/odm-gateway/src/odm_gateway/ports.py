@@ -31,6 +31,8 @@ class Job:
     tenant: str = ""
     is_submodel: bool = False
     """Whether another job waits for it."""
+    traceparent: str | None = None
+    """The span that follows it."""
 
     @property
     def told(self) -> JobManifest:

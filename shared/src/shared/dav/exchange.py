@@ -27,6 +27,7 @@ from shared.dav.place import DavPlace
 from shared.dav.upload import Upload
 from shared.errors import InvalidInputError, PermanentError
 from shared.sources.pace import Pace, paced
+from shared.tracing.calls import watched
 
 CONNECT_WITHIN_S = 15.0
 ANSWER_WITHIN_S = 120.0
@@ -168,5 +169,6 @@ async def open_exchange(place: DavPlace, connections: int) -> AsyncIterator[Exch
         timeout=ClientTimeout(total=None, sock_connect=CONNECT_WITHIN_S, sock_read=ANSWER_WITHIN_S),
         headers=headers,
         auto_decompress=False,
+        middlewares=(watched("webdav"),),
     ) as session:
         yield Exchange(session, place)

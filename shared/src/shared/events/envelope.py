@@ -8,6 +8,8 @@ from uuid import uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from shared.tracing import current, parse_traceparent
+
 
 class EventData(BaseModel):
     """What an event says; subclasses are frozen facts, and readers ignore fields that they do not know."""
@@ -93,6 +95,14 @@ def new_event(
         subject=data.subject,
         correlationid=cause.correlation if cause else None,
         causationid=cause.id if cause else None,
-        traceparent=cause.traceparent if cause else None,
+        traceparent=_traceparent(cause),
         data=data,
     )
+
+
+def _traceparent(cause: Event[Any] | None) -> str | None:
+    """Return the current span, unless the cause is of another trace: answers belong to who asked."""
+    here, asked = current(), parse_traceparent(cause.traceparent) if cause else None
+    if asked is not None and (here is None or here.trace_id != asked.trace_id):
+        return asked.traceparent
+    return here.traceparent if here else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -12,6 +12,7 @@ import structlog
 from shared.errors import PermanentError, TransientError
 from shared.messaging import amqp_dead_letters
 from shared.messaging.amqp_connection import Link, broker_errors, channel_of, is_refused_login
+from shared.messaging.amqp_counts import counts
 from shared.messaging.amqp_declaring import declare_on
 from shared.messaging.amqp_deliveries import AmqpDeliveries
 from shared.messaging.amqp_listening import Listening, Teller
@@ -25,7 +26,9 @@ from shared.messaging.port import (
     DeadLetter,
     Deliveries,
     Message,
+    QueueCounts,
     Topology,
+    the_one,
 )
 from shared.messaging.topology import KEPT_EXCHANGE, declarations, subscription_declarations
 
@@ -95,13 +98,21 @@ class AmqpTransport:
         """Iterate over the dead letters of ``queue``, oldest first, without taking them away."""
         return amqp_dead_letters.browse(self._publishing, queue)
 
+    async def counts(self, queue: str, ladder: Sequence[timedelta]) -> QueueCounts:
+        """Return what lies in a work queue and beside it.
+
+        Raises:
+            PermanentError: There is no such queue.
+        """
+        return await counts(self._publishing, queue, ladder)
+
     async def replay(self, queue: str, letter_id: str) -> None:
         """Put a dead letter back into ``queue`` as a first attempt.
 
         Raises:
             NotFoundError: There is no such dead letter.
         """
-        await amqp_dead_letters.replay(self._publishing, self._publisher, queue, letter_id)
+        await the_one(self.replay_each(queue, lambda letter: letter.id == letter_id), queue, letter_id)
 
     async def discard(self, queue: str, letter_id: str) -> None:
         """Remove a dead letter for ever.
@@ -109,7 +120,23 @@ class AmqpTransport:
         Raises:
             NotFoundError: There is no such dead letter.
         """
-        await amqp_dead_letters.discard(self._publishing, queue, letter_id)
+        await the_one(self.discard_each(queue, lambda letter: letter.id == letter_id), queue, letter_id)
+
+    def replay_each(
+        self, queue: str, wanted: Callable[[DeadLetter], bool]
+    ) -> AsyncGenerator[DeadLetter, None]:
+        """Replay the wanted ones among the dead letters that are there now."""
+        return amqp_dead_letters.replay_each(self._publishing, self._publisher, queue, wanted)
+
+    def discard_each(
+        self, queue: str, wanted: Callable[[DeadLetter], bool]
+    ) -> AsyncGenerator[DeadLetter, None]:
+        """Remove the wanted ones among the dead letters that are there now for ever."""
+        return amqp_dead_letters.discard_each(self._publishing, queue, wanted)
+
+    async def restore(self, letter: DeadLetter) -> None:
+        """Put a letter that was removed back among the dead letters of its queue."""
+        await amqp_dead_letters.restore(self._publisher, letter)
 
     async def tell(self, topic: str, body: bytes) -> None:
         """Send a progress message that nobody may hear."""

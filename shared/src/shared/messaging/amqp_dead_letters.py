@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiormq import spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from shared.errors import NotFoundError
 from shared.messaging.amqp_connection import Link, broker_errors, channel_of
-from shared.messaging.amqp_messages import dead_letter_of, letter_id, message_of
+from shared.messaging.amqp_messages import dead_letter_of, death_headers, message_of
 from shared.messaging.amqp_publisher import Publisher
 from shared.messaging.port import DeadLetter
 from shared.messaging.topology import dead_queue
@@ -23,6 +22,8 @@ class _Hand:
         self._channel = channel
         self._queue = queue
         self._held = 0
+        self.taken = 0
+        """How many letters were taken so far."""
 
     async def take(self) -> DeliveredMessage | None:
         """Return the next letter; None: there are no more."""
@@ -31,6 +32,7 @@ class _Hand:
         if isinstance(delivered.delivery, spec.Basic.GetEmpty):
             return None
         self._held += 1
+        self.taken += 1
         return delivered
 
     async def remove(self, delivered: DeliveredMessage) -> None:
@@ -59,27 +61,35 @@ async def browse(link: Link, queue: str) -> AsyncGenerator[DeadLetter, None]:
             yield dead_letter_of(queue, delivered)
 
 
-async def replay(link: Link, publisher: Publisher, queue: str, wanted: str) -> None:
-    """Put a dead letter back into ``queue``: confirmed first, then removed.
+async def replay_each(
+    link: Link, publisher: Publisher, queue: str, wanted: Callable[[DeadLetter], bool]
+) -> AsyncGenerator[DeadLetter, None]:
+    """Put wanted dead letters back into ``queue``, each confirmed there before it is removed here.
 
     Raises:
-        NotFoundError: There is no such dead letter.
-        TransientError: The outcome is unknown; it may now be in both places.
+        TransientError: The outcome is unknown; one may now be in both places.
     """
     async with _hand(link, queue) as hand:
-        delivered = await _find(hand, queue, wanted)
-        await publisher.forward(message_of(delivered), queue, {})
-        await hand.remove(delivered)
+        async for delivered, letter in _wanted(hand, queue, wanted):
+            await publisher.forward(message_of(delivered), queue, {})
+            await hand.remove(delivered)
+            yield letter
 
 
-async def discard(link: Link, queue: str, wanted: str) -> None:
-    """Remove a dead letter for ever.
-
-    Raises:
-        NotFoundError: There is no such dead letter.
-    """
+async def discard_each(
+    link: Link, queue: str, wanted: Callable[[DeadLetter], bool]
+) -> AsyncGenerator[DeadLetter, None]:
+    """Remove wanted dead letters for ever."""
     async with _hand(link, queue) as hand:
-        await hand.remove(await _find(hand, queue, wanted))
+        async for delivered, letter in _wanted(hand, queue, wanted):
+            await hand.remove(delivered)
+            yield letter
+
+
+async def restore(publisher: Publisher, letter: DeadLetter) -> None:
+    """Put a letter back among the dead letters of its queue."""
+    headers = death_headers(letter.death, letter.died_at)
+    await publisher.forward(letter.message, dead_queue(letter.queue), headers)
 
 
 @asynccontextmanager
@@ -93,8 +103,15 @@ async def _hand(link: Link, queue: str) -> AsyncIterator[_Hand]:
                 await hand.put_back()
 
 
-async def _find(hand: _Hand, queue: str, wanted: str) -> DeliveredMessage:
-    while delivered := await hand.take():
-        if letter_id(delivered) == wanted:
-            return delivered
-    raise NotFoundError(f"{queue} has no dead letter {wanted}")
+async def _wanted(
+    hand: _Hand, queue: str, wanted: Callable[[DeadLetter], bool]
+) -> AsyncGenerator[tuple[DeliveredMessage, DeadLetter], None]:
+    """Yield what is wanted of what is there now: a letter that dies again meanwhile is not met again."""
+    left = 1
+    while left and (delivered := await hand.take()):
+        if hand.taken == 1 and isinstance(delivered.delivery, spec.Basic.GetOk):
+            left += delivered.delivery.message_count or 0
+        left -= 1
+        letter = dead_letter_of(queue, delivered)
+        if wanted(letter):
+            yield delivered, letter

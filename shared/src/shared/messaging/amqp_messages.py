@@ -71,14 +71,14 @@ def attempt_of(delivered: DeliveredMessage) -> int:
     return attempt if isinstance(attempt, int) and attempt > 0 else 1
 
 
-def death_headers(death: Death) -> dict[str, Any]:
-    """Return ``death`` as headers."""
+def death_headers(death: Death, died_at: datetime | None = None) -> dict[str, Any]:
+    """Return ``death`` as headers; without ``died_at`` it happens now."""
     return {
         f"{DEATH}reason": death.reason,
         f"{DEATH}error": death.error[:2000],
         f"{DEATH}trace": death.trace[-8000:],
         f"{DEATH}attempts": death.attempts,
-        f"{DEATH}at": datetime.now(UTC),
+        f"{DEATH}at": died_at or datetime.now(UTC),
     }
 
 
@@ -92,7 +92,8 @@ def dead_letter_of(queue: str, delivered: DeliveredMessage) -> DeadLetter:
         error = f"RabbitMQ delivered it more than {DELIVERY_LIMIT} times and nobody settled it"
         death = Death("delivery_limit", error, attempts=attempt_of(delivered))
         died_at = _broker_deaths(headers)[0].get("time")
-    return DeadLetter(letter_id(delivered), queue, message_of(delivered), death, died_at)
+    when = died_at if isinstance(died_at, datetime) else None
+    return DeadLetter(letter_id(delivered), queue, message_of(delivered), death, when)
 
 
 def letter_id(delivered: DeliveredMessage) -> str:

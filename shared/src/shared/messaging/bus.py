@@ -13,6 +13,7 @@ from shared.events import Event
 from shared.messaging.background import background
 from shared.messaging.codec import encode
 from shared.messaging.consumer import DEFAULT_GRACE, Consumer
+from shared.messaging.hops import sending
 from shared.messaging.port import START_WITHIN, Topology, Transport
 from shared.messaging.progress import Progress, ProgressTeller
 from shared.messaging.sqlite import open_sqlite
@@ -35,7 +36,8 @@ class Bus:
             UnroutableError: Nobody subscribed; it lies in ``flightline.unrouted``.
             TransientError: The outcome is unknown; publish the same event again.
         """
-        await self.transport.publish(encode(event))
+        with sending(encode(event)) as message:
+            await self.transport.publish(message)
 
     def consumer(self, *, prefetch: int = 20, grace: timedelta = DEFAULT_GRACE) -> Consumer:
         """Return a consumer to be given handlers and then entered.

@@ -18,6 +18,7 @@ from shared.errors import PermanentError, TransientError
 from shared.events import Event, EventData
 from shared.messaging.background import background
 from shared.messaging.codec import UnreadableError, decode
+from shared.messaging.hops import heard_in, processing
 from shared.messaging.metrics import EVENT_AGE_SECONDS, EVENTS_HANDLED, HANDLER_SECONDS
 from shared.messaging.port import Death, Deliveries, Delivery, Subscription, Topology, Transport
 
@@ -168,16 +169,25 @@ class Consumer:
 
     async def _settle(self, route: _Route, delivery: Delivery) -> None:
         try:
-            await _call(route, delivery)
-        except asyncio.CancelledError as error:
-            if _is_being_cancelled():
-                raise
-            await self._fail(route, delivery, TransientError(f"a library cancelled the handler: {error}"))
-        except Exception as error:  # noqa: BLE001 - a bug in a handler must not stop the queue
+            event = decode(delivery.message, route.data_type)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the queue goes on
             await self._fail(route, delivery, error)
-        else:
-            await delivery.ack()
-            route.handled.inc()
+            return
+        with processing(route.queue, delivery, event) as span:
+            try:
+                await _call(route, heard_in(span, event))
+            except asyncio.CancelledError as error:
+                if _is_being_cancelled():
+                    raise
+                span.fail(error)
+                cancelled = TransientError(f"a library cancelled the handler: {error}")
+                await self._fail(route, delivery, cancelled)
+            except Exception as error:  # noqa: BLE001 - a bug in a handler must not stop the queue
+                span.fail(error)
+                await self._fail(route, delivery, error)
+            else:
+                await delivery.ack()
+                route.handled.inc()
 
     async def _fail(self, route: _Route, delivery: Delivery, error: Exception) -> None:
         """Send a message whose handling failed to the retry ladder or to the dead letters."""
@@ -206,8 +216,7 @@ class Consumer:
         return next((rung for rung in sorted(ladder) if rung >= wished), max(ladder))
 
 
-async def _call(route: _Route, delivery: Delivery) -> None:
-    event = decode(delivery.message, route.data_type)
+async def _call(route: _Route, event: Event[Any]) -> None:
     bind_contextvars(**_log_context(event))  # the task's own context, so it ends with the task
     route.age.observe(max(0.0, (datetime.now(UTC) - event.time).total_seconds()))
     started = time.perf_counter()

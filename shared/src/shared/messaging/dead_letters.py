@@ -1,4 +1,4 @@
-"""What an operator does with dead letters: look, replay, discard."""
+"""What an operator does with dead letters: look, replay, discard, keep in a file and put back."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from shared.errors import NotFoundError
-from shared.messaging.port import DeadLetter, Topology, Transport
+from shared.errors import InvalidInputError, NotFoundError, TransientError
+from shared.messaging.port import DeadLetter, Death, Message, Topology, Transport
+
+LETTERS_PER_WRITE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,9 @@ class Selection:
     error: str | None = None
     """Class of the error, such as ``TimeoutError``."""
     reason: str | None = None
+    event_type: str | None = None
+    since: datetime | None = None
+    """Those that died then or later; one of which nobody knows when is not meant."""
 
     def matches(self, letter: DeadLetter) -> bool:
         """Return whether ``letter`` is meant."""
@@ -32,10 +39,16 @@ class Selection:
             self.letter_id in (None, letter.id)
             and self.error in (None, letter.death.error.partition(":")[0])
             and self.reason in (None, letter.death.reason)
+            and self.event_type in (None, letter.message.routing_key)
+            and (self.since is None or (letter.died_at is not None and letter.died_at >= self.since))
         )
 
 
 EVERYTHING = Selection()
+
+
+def _nobody(letter: DeadLetter) -> None:
+    del letter
 
 
 class DeadLetters:
@@ -68,17 +81,26 @@ class DeadLetters:
                 return letter
         raise NotFoundError(f"there is no dead letter {letter_id}")
 
-    async def replay(self, selection: Selection, *, per_second: float = 50) -> int:
-        """Put the selected letters back into their queues, no faster than ``per_second``; return how many.
+    async def replay(
+        self, selection: Selection, *, per_second: float = 50, tell: Callable[[DeadLetter], None] = _nobody
+    ) -> int:
+        """Put the selected letters that are there now back into their queues; return how many there were.
+
+        Args:
+            selection: Which.
+            per_second: No faster than this.
+            tell: Called with each that is back in its queue.
 
         Raises:
             NotFoundError: One was meant by its id and is not there.
+            TransientError: The broker was lost on the way; the message says how far it came.
         """
-        letters = await self._selected(selection)
-        for letter in letters:
-            await self._transport.replay(letter.queue, letter.id)
+
+        async def replayed(letter: DeadLetter) -> None:
+            tell(letter)
             await asyncio.sleep(1 / per_second)
-        return len(letters)
+
+        return await self._settle(selection, self._transport.replay_each, "replayed", replayed)
 
     async def discard(self, selection: Selection, *, export: Path) -> int:
         """Remove the selected letters for ever, once they are in the file ``export``; return how many.
@@ -89,18 +111,79 @@ class DeadLetters:
 
         Raises:
             NotFoundError: One was meant by its id and is not there.
+            TransientError: The broker was lost on the way; the message says how far it came.
         """
-        letters = await self._selected(selection)
-        await asyncio.to_thread(_append, export, letters)
-        for letter in letters:
-            await self._transport.discard(letter.queue, letter.id)
-        return len(letters)
+        kept = await self._export(selection, export)
 
-    async def _selected(self, selection: Selection) -> Sequence[DeadLetter]:
-        letters = [letter async for letter in self.list(selection)]
-        if selection.letter_id is not None and not letters:
+        def discard_kept(queue: str, _: Callable[[DeadLetter], bool]) -> AsyncGenerator[DeadLetter, None]:
+            return self._transport.discard_each(queue, lambda letter: (queue, letter.id) in kept)
+
+        async def discarded(letter: DeadLetter) -> None:
+            del letter
+
+        return await self._settle(selection, discard_kept, "discarded", discarded)
+
+    async def export(self, selection: Selection, path: Path) -> int:
+        """Append the selected letters to the file ``path`` as ``discard`` does, but leave them there.
+
+        Raises:
+            NotFoundError: One was meant by its id and is not there.
+        """
+        return len(await self._export(selection, path))
+
+    async def restore(self, letters: Iterable[DeadLetter]) -> int:
+        """Put letters from a file back among the dead ones, but for those that are there; return how many.
+
+        Raises:
+            NotFoundError: One is of a queue that there is not; those before it are put back.
+        """
+        there: dict[str, set[tuple[str, str]]] = {}
+        count = 0
+        for letter in letters:
+            if letter.queue not in there:
+                found = self.list(Selection(letter.queue))
+                there[letter.queue] = {_identity(each) async for each in found}
+            if _identity(letter) not in there[letter.queue]:
+                await self._transport.restore(letter)
+                there[letter.queue].add(_identity(letter))
+                count += 1
+        return count
+
+    async def _settle(
+        self,
+        selection: Selection,
+        each: Callable[[str, Callable[[DeadLetter], bool]], AsyncGenerator[DeadLetter, None]],
+        done: str,
+        settled: Callable[[DeadLetter], Any],
+    ) -> int:
+        count = 0
+        try:
+            for queue in self._queues(selection):
+                async with aclosing(each(queue, selection.matches)) as letters:
+                    async for letter in letters:
+                        count += 1
+                        await settled(letter)
+        except TransientError as error:
+            raise TransientError(f"{done} {count}, and then: {error}; the rest is still there") from error
+        if selection.letter_id is not None and not count:
             raise NotFoundError(f"there is no dead letter {selection.letter_id}")
-        return letters
+        return count
+
+    async def _export(self, selection: Selection, path: Path) -> set[tuple[str, str]]:
+        """Append the selected letters to a file; return queue and id of each."""
+        kept: set[tuple[str, str]] = set()
+        batch: list[DeadLetter] = []
+        async with aclosing(self.list(selection)) as letters:
+            async for letter in letters:
+                kept.add((letter.queue, letter.id))
+                batch.append(letter)
+                if len(batch) == LETTERS_PER_WRITE:
+                    await asyncio.to_thread(_append, path, batch)
+                    batch = []
+        await asyncio.to_thread(_append, path, batch)
+        if selection.letter_id is not None and not kept:
+            raise NotFoundError(f"there is no dead letter {selection.letter_id}")
+        return kept
 
     def _queues(self, selection: Selection) -> Sequence[str]:
         queues = [subscription.queue for subscription in self._topology.subscriptions]
@@ -134,8 +217,62 @@ def to_json(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
+def from_json(document: Any) -> DeadLetter:
+    """Return what ``to_json`` was given.
+
+    Raises:
+        InvalidInputError: It was something else.
+    """
+    try:
+        body = document["body"].encode() if "body" in document else base64.b64decode(document["body_base64"])
+        message = Message(
+            body,
+            str(document["routing_key"]),
+            str(document["event_id"]),
+            dict(document["headers"]),
+            str(document["content_type"]),
+        )
+        reason, error, trace = (str(document[key]) for key in ("reason", "error", "trace"))
+        death = Death(reason, error, trace, int(document["attempts"]))
+        died_at = datetime.fromisoformat(document["died_at"]) if document["died_at"] else None
+        return DeadLetter(str(document["id"]), str(document["queue"]), message, death, died_at)
+    except (AttributeError, KeyError, TypeError, ValueError) as wrong:
+        raise InvalidInputError(f"no dead letter as this command exports them: {wrong!r}") from wrong
+
+
+def read_letters(path: Path) -> list[DeadLetter]:
+    """Return the letters of an exported file.
+
+    Raises:
+        InvalidInputError: A line of it is none; nothing of it is returned.
+    """
+    letters = []
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    letters.append(_letter(line, f"{path}, line {number}"))
+    except OSError as error:
+        raise InvalidInputError(f"{path}: {error.strerror}") from error
+    return letters
+
+
+def _letter(line: bytes, where: str) -> DeadLetter:
+    try:
+        return from_json(json.loads(line))
+    except (ValueError, InvalidInputError) as error:
+        raise InvalidInputError(f"{where}: {error}") from error
+
+
+def _identity(letter: DeadLetter) -> tuple[str, str]:
+    """Return what the same letter has in common with itself before it was removed; ids are given anew."""
+    died_at = letter.died_at.astimezone(UTC).isoformat(timespec="seconds") if letter.died_at else ""
+    return f"{letter.message.event_id} {died_at}", sha256(letter.message.body).hexdigest()
+
+
 def _append(path: Path, letters: Sequence[DeadLetter]) -> None:
-    with path.open("a", encoding="utf-8") as file:
+    opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)  # events may hold signed URLs
+    with os.fdopen(opened, "a", encoding="utf-8") as file:
         for letter in letters:
             file.write(json.dumps(to_json(letter), default=str) + "\n")
         file.flush()

@@ -19,7 +19,7 @@ EVENT_AGE_SECONDS = Histogram(
     ["service", "type"],
     buckets=(0.01, 0.1, 1, 10, 60, 600, 3600, 86400),
 )
-EVENTS_PUBLISHED = Counter("flightline_outbox_published", "Events relayed out of outboxes.", ["outcome"])
+EVENTS_PUBLISHED = Counter("flightline_events_published", "Events relayed out of outboxes.", ["outcome"])
 OUTBOX_DOCUMENTS = Gauge(
     "flightline_outbox_documents", "Documents whose outbox was seen not empty.", ["collection"]
 )

@@ -6,13 +6,13 @@ named ``<service>.<event type>``; beside it one queue per rung of the retry ladd
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from shared.errors import PermanentError
+from shared.errors import NotFoundError, PermanentError
 
 EXCHANGE = "flightline.events"
 PROGRESS_EXCHANGE = "flightline.progress"
@@ -87,6 +87,21 @@ class DeadLetter:
     message: Message
     death: Death
     died_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many messages of a work queue are where; None: the broker does not tell."""
+
+    ready: int
+    in_hand: int | None
+    """Delivered and not settled yet."""
+    retrying: int
+    """On a rung of the ladder."""
+    dead: int
+    consumers: int | None
+    oldest_s: float | None
+    """For how long the oldest that is ready has been so."""
 
 
 class UnroutableError(PermanentError):
@@ -171,6 +186,13 @@ class Transport(Protocol):
     async def depth(self, queue: str) -> int:
         """Return how many messages wait in ``queue``."""
 
+    async def counts(self, queue: str, ladder: Sequence[timedelta]) -> QueueCounts:
+        """Return what lies in a work queue and beside it; ``ladder`` says which rungs there may be.
+
+        Raises:
+            PermanentError: No queue of this name was declared.
+        """
+
     def dead_letters(self, queue: str) -> AsyncGenerator[DeadLetter, None]:
         """Iterate over the dead letters of a work queue, oldest first, without taking them away.
 
@@ -191,6 +213,22 @@ class Transport(Protocol):
             NotFoundError: There is no such dead letter.
         """
 
+    def replay_each(
+        self, queue: str, wanted: Callable[[DeadLetter], bool]
+    ) -> AsyncGenerator[DeadLetter, None]:
+        """Replay the wanted ones among the dead letters that are there now, oldest first; yield each, gone.
+
+        One pass, however many there are. Close it where it is left early.
+        """
+
+    def discard_each(
+        self, queue: str, wanted: Callable[[DeadLetter], bool]
+    ) -> AsyncGenerator[DeadLetter, None]:
+        """Remove the wanted ones among the dead letters that are there now for ever, as ``replay_each``."""
+
+    async def restore(self, letter: DeadLetter) -> None:
+        """Put a letter that was removed back among the dead letters of its queue; it gets another id."""
+
     async def tell(self, topic: str, body: bytes) -> None:
         """Send a progress message that nobody may hear; never waits for a confirm, never raises."""
 
@@ -202,3 +240,15 @@ class Transport(Protocol):
 
     async def ping(self) -> None:
         """Return if the broker answers."""
+
+
+async def the_one(settled: AsyncGenerator[DeadLetter, None], queue: str, letter_id: str) -> None:
+    """Have the first letter settled, and no other.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    async with aclosing(settled) as letters:
+        async for _ in letters:
+            return
+    raise NotFoundError(f"{queue} has no dead letter {letter_id}")

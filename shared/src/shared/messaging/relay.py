@@ -11,6 +11,7 @@ import structlog
 
 from shared.errors import PermanentError, TransientError
 from shared.messaging.codec import STRUCTURED_TYPE
+from shared.messaging.hops import sending
 from shared.messaging.metrics import EVENTS_PUBLISHED, OUTBOX_DOCUMENTS
 from shared.messaging.port import Message, Transport, UnroutableError
 from shared.rhythm import until_next_s
@@ -94,9 +95,9 @@ class OutboxRelay:
     async def _publish(self, collection: str, record: Record, entry: OutboxEntry) -> bool:
         """Publish one event; return whether it may be crossed off."""
         try:
-            await self._transport.publish(
-                Message(entry.event.encode(), entry.type, entry.id, content_type=STRUCTURED_TYPE)
-            )
+            told = Message(entry.event.encode(), entry.type, entry.id, content_type=STRUCTURED_TYPE)
+            with sending(told) as message:
+                await self._transport.publish(message)
         except UnroutableError as error:
             log.warning("outbox.unrouted", event_id=entry.id, event_type=entry.type, error=str(error))
             EVENTS_PUBLISHED.labels("unrouted").inc()

@@ -6,17 +6,25 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from shared.errors import PermanentError
+from shared.errors import NotFoundError, PermanentError
 from shared.messaging import sqlite_queue
 from shared.messaging.broadcast import Broadcast, Remark
-from shared.messaging.port import DeadLetter, Deliveries, Message, Topology, UnroutableError
+from shared.messaging.port import (
+    DeadLetter,
+    Deliveries,
+    Message,
+    QueueCounts,
+    Topology,
+    UnroutableError,
+)
 from shared.messaging.sqlite_deliveries import Bell, SqliteDeliveries, bell_of
 from shared.messaging.sqlite_owners import Owner
 from shared.sqlite import Database, Work, open_database
@@ -93,6 +101,19 @@ class SqliteTransport:
                 yield letter
             after = int(page[-1].id)
 
+    async def counts(self, queue: str, ladder: Sequence[timedelta]) -> QueueCounts:
+        """Return what lies in a work queue and beside it.
+
+        Raises:
+            PermanentError: No queue of this name was declared.
+        """
+        del ladder  # retries wait in the queue itself
+        now = time.time()
+        found = await self._database.read(lambda connection: sqlite_queue.counts(connection, queue, now))
+        if found is None:
+            raise PermanentError(f"queue {queue} is not declared")
+        return found
+
     async def replay(self, queue: str, letter_id: str) -> None:
         """Put a dead letter back into ``queue`` as a first attempt.
 
@@ -110,6 +131,39 @@ class SqliteTransport:
             NotFoundError: There is no such dead letter.
         """
         await self._database.write(lambda connection: sqlite_queue.discard(connection, queue, letter_id))
+
+    async def replay_each(
+        self, queue: str, wanted: Callable[[DeadLetter], bool]
+    ) -> AsyncGenerator[DeadLetter, None]:
+        """Replay the wanted ones among the dead letters that are there now."""
+        async for letter in self._wanted(queue, wanted):
+            with suppress(NotFoundError):  # somebody else settled it meanwhile
+                await self.replay(queue, letter.id)
+                yield letter
+
+    async def discard_each(
+        self, queue: str, wanted: Callable[[DeadLetter], bool]
+    ) -> AsyncGenerator[DeadLetter, None]:
+        """Remove the wanted ones among the dead letters that are there now for ever."""
+        async for letter in self._wanted(queue, wanted):
+            with suppress(NotFoundError):
+                await self.discard(queue, letter.id)
+                yield letter
+
+    async def restore(self, letter: DeadLetter) -> None:
+        """Put a letter that was removed back among the dead letters of its queue."""
+        now = time.time()
+        await self._write(lambda connection: sqlite_queue.restore(connection, letter, now))
+
+    async def _wanted(
+        self, queue: str, wanted: Callable[[DeadLetter], bool]
+    ) -> AsyncGenerator[DeadLetter, None]:
+        last = await self._database.read(lambda connection: sqlite_queue.last_dead(connection, queue))
+        async for letter in self.dead_letters(queue):
+            if int(letter.id) > last:  # died since then, perhaps for the second time
+                return
+            if wanted(letter):
+                yield letter
 
     async def tell(self, topic: str, body: bytes) -> None:
         """Send a progress message that nobody may hear."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.errors import NotFoundError
-from shared.messaging.port import UNROUTED_QUEUE, DeadLetter, Death, Message, Topology
+from shared.messaging.port import UNROUTED_QUEUE, DeadLetter, Death, Message, QueueCounts, Topology
+from shared.messaging.topology import work_queue
 
 CRASHES_AT_MOST = 50
 """A message that was in the hands of so many killed processes is taken for what kills them."""
@@ -174,12 +175,31 @@ def release_orphans(connection: sqlite3.Connection, owners: Sequence[str], now: 
 
 
 def depth(connection: sqlite3.Connection, queue: str, now: float) -> int:
-    """Return how many messages of ``queue`` could be delivered now."""
+    """Return how many messages of ``queue`` could be delivered now, or, of dead letters, are there."""
     row = connection.execute(
-        "SELECT count(*) FROM messages WHERE queue = ? AND owner IS NULL AND available_at <= ?", (queue, now)
+        """SELECT (SELECT count(*) FROM messages WHERE queue = ? AND owner IS NULL AND available_at <= ?)
+                + (SELECT count(*) FROM dead WHERE queue = ?)""",
+        (queue, now, work_queue(queue)),
     ).fetchone()
     count: int = row[0]
     return count
+
+
+def counts(connection: sqlite3.Connection, queue: str, now: float) -> QueueCounts | None:
+    """Return what lies in ``queue`` and beside it; None: nobody declared it."""
+    if not is_bound(connection, queue):
+        return None
+    ready, in_hand, retrying, oldest = connection.execute(
+        """SELECT count(*) FILTER (WHERE owner IS NULL AND available_at <= :now),
+                  count(*) FILTER (WHERE owner IS NOT NULL),
+                  count(*) FILTER (WHERE owner IS NULL AND available_at > :now),
+                  min(available_at) FILTER (WHERE owner IS NULL AND available_at <= :now)
+           FROM messages WHERE queue = :queue""",
+        {"queue": queue, "now": now},
+    ).fetchone()
+    (dead,) = connection.execute("SELECT count(*) FROM dead WHERE queue = ?", (queue,)).fetchone()
+    oldest_s = None if oldest is None else max(0.0, now - oldest)
+    return QueueCounts(ready, in_hand, retrying, dead, consumers=None, oldest_s=oldest_s)
 
 
 def dead_after(connection: sqlite3.Connection, queue: str, after: int, limit: int) -> list[DeadLetter]:
@@ -195,6 +215,13 @@ def dead_after(connection: sqlite3.Connection, queue: str, after: int, limit: in
         )
         for row in rows
     ]
+
+
+def last_dead(connection: sqlite3.Connection, queue: str) -> int:
+    """Return the id of the newest dead letter of ``queue``, 0 where there is none."""
+    row = connection.execute("SELECT coalesce(max(id), 0) FROM dead WHERE queue = ?", (queue,)).fetchone()
+    last: int = row[0]
+    return last
 
 
 def replay(connection: sqlite3.Connection, queue: str, letter_id: str, now: float) -> None:
@@ -220,6 +247,19 @@ def discard(connection: sqlite3.Connection, queue: str, letter_id: str) -> None:
     gone = connection.execute("DELETE FROM dead WHERE queue = ? AND id = ?", (queue, letter_id))
     if gone.rowcount == 0:
         raise NotFoundError(f"{queue} has no dead letter {letter_id}")
+
+
+def restore(connection: sqlite3.Connection, letter: DeadLetter, now: float) -> None:
+    """Add a dead letter that was there before."""
+    death, died_at = letter.death, letter.died_at.timestamp() if letter.died_at else now
+    connection.execute(
+        f"""INSERT INTO dead (queue, reason, error, trace, attempts, died_at, {_MESSAGE})
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",  # noqa: S608 - a constant
+        (
+            letter.queue, death.reason, death.error, death.trace, death.attempts, died_at,
+            *_columns(letter.message),
+        ),
+    )  # fmt: skip
 
 
 def _columns(message: Message) -> tuple[str, str, str, str, bytes]:

@@ -77,6 +77,12 @@ def dead_queue(queue: str) -> str:
     return f"{queue}.dead"
 
 
+def work_queue(dead: str) -> str | None:
+    """Return whose dead letters lie in the queue ``dead``; None: it is none of dead letters."""
+    queue = dead.removesuffix(".dead")
+    return queue if queue != dead else None
+
+
 def declarations(topology: Topology) -> Declarations:
     """Return everything that ``topology`` needs."""
     unrouted = Queue(UNROUTED_QUEUE, _quorum({"x-delivery-limit": NO_DELIVERY_LIMIT}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -19,6 +21,8 @@ class Liveness(BaseModel):
 
     status: Literal["alive"] = "alive"
     service: str
+    version: str = ""
+    """Of the service's package; empty where it is none."""
 
 
 def _health(request: Request) -> Health:
@@ -30,7 +34,15 @@ def _health(request: Request) -> Health:
 @router.get("/healthz")
 async def healthz(health: Annotated[Health, Depends(_health)]) -> Liveness:
     """Say that the event loop turns; what the service depends on does not matter here."""
-    return Liveness(service=health.service)
+    return Liveness(service=health.service, version=_version(health.service))
+
+
+@cache
+def _version(service: str) -> str:
+    try:
+        return version(service)
+    except PackageNotFoundError:
+        return ""
 
 
 @router.get("/readyz", responses={HTTP_503_SERVICE_UNAVAILABLE: {"model": Readiness}})

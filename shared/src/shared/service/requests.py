@@ -17,21 +17,22 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.service.faults import error_answer
+from shared.tracing import Kind, Span, parse_traceparent
 
 DURATION = Histogram(
-    "http_server_request_duration_seconds",
+    "flightline_http_request_seconds",
     "Time until the whole answer was sent.",
     ["service", "method", "route", "status"],
 )
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _OURS = uuid4().hex[:24]
 """Begins the ids that this process gives: randomness for each would cost as much as an answer."""
 _COUNT = itertools.count(secrets.randbits(24))
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _READING = {"GET", "HEAD"}
 _FIRST_ERROR = 400
+_FIRST_OF_OURS = 500
 _PROBES = {"/healthz", "/readyz", "/metrics"}
 
 _LOGGER = logging.getLogger("http")
@@ -75,10 +76,13 @@ class Requests:
         headers = Headers(scope=scope)
         exchange = _Exchange(scope, send, request_id(headers))
         scope.setdefault("state", {})["request_id"] = exchange.request_id
-        with structlog.contextvars.bound_contextvars(
-            service=self.service, request_id=exchange.request_id, **_trace(headers)
+        with (
+            structlog.contextvars.bound_contextvars(service=self.service, request_id=exchange.request_id),
+            Span(scope["method"], Kind.SERVER, parse_traceparent(headers.get("traceparent"))) as span,
         ):
             await self._answer(exchange, receive)
+            if span.is_collected:
+                _describe(span, exchange)
 
     async def _answer(self, exchange: _Exchange, receive: Receive) -> None:
         started = time.perf_counter()
@@ -126,7 +130,16 @@ def request_id(headers: Headers) -> str:
     return given if given and _REQUEST_ID.fullmatch(given) else f"{_OURS}{next(_COUNT):08x}"
 
 
-def _trace(headers: Headers) -> dict[str, str]:
-    traceparent = headers.get("traceparent", "")
-    match = _TRACEPARENT.fullmatch(traceparent)
-    return {"traceparent": traceparent, "trace_id": match[1]} if match else {}
+def _describe(span: Span, exchange: _Exchange) -> None:
+    span.name = f"{exchange.scope['method']} {exchange.route}"
+    span.is_kept = exchange.scope["path"] not in _PROBES
+    span.attributes.update(
+        {
+            "http.request.method": exchange.scope["method"],
+            "http.route": exchange.route,
+            "http.response.status_code": exchange.status,
+            "flightline.request_id": exchange.request_id,
+        }
+    )
+    if exchange.status >= _FIRST_OF_OURS:
+        span.fail(f"answered {exchange.status}")

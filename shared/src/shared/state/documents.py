@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.errors import ConflictError, DamagedError, NotFoundError
 from shared.events import Event
+from shared.state.carrying import carried
 from shared.state.port import (
     AlreadyExistsError,
     Claim,
@@ -255,7 +256,7 @@ class Collection(Generic[M]):
         old = current.record
         record = replace(
             old,
-            body=change.body.model_dump(mode="json"),
+            body=carried(old.body, current.body.model_dump(mode="json"), change.body.model_dump(mode="json")),
             revision=old.revision + 1,
             outbox=old.outbox + tuple(map(_entry, change.events)),
             seen=(*old.seen, seen.key)[-SEEN_AT_MOST:] if seen else old.seen,

@@ -19,10 +19,12 @@ from shared.state.documents import Collection, Document, LeaseLostError
 from shared.state.lease import hold
 from shared.state.owner import process_owner, release_gone
 from shared.state.port import Between, Order, Where
+from shared.tracing import Kind, Span, TraceContext, parse_traceparent
 
 M = TypeVar("M", bound=BaseModel)
 
 POLL_S = 1.0
+LINKS_AT_MOST = 8
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +49,9 @@ class WorkQueue(Generic[M]):
     """Where dead processes may have left leases that nobody has to wait for."""
     in_hand: Callable[[Document[M]], AbstractContextManager[None]] = _uncounted
     """Entered with each claimed document before the next one is chosen, and left at the end of its work."""
+    asked_in: Callable[[M], Sequence[str | None]] | None = None
+    """``traceparent`` of everything that asked for the work, newest last: the span of the work is its child,
+    and linked to the others. None: the work has no span of its own."""
     _due: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -74,7 +79,11 @@ class WorkQueue(Generic[M]):
 
     async def _do(self, work: Callable[[Document[M]], Awaitable[None]], document: Document[M]) -> None:
         with self.in_hand(document):  # the first step of its task: looking for the next one takes longer
-            await self._do_leased(work, document)
+            if self.asked_in is None:
+                await self._do_leased(work, document)
+                return
+            with work_span(self.collection.spec.name, self.asked_in(document.body)):
+                await self._do_leased(work, document)
 
     async def _do_leased(self, work: Callable[[Document[M]], Awaitable[None]], document: Document[M]) -> None:
         try:
@@ -119,7 +128,20 @@ class WorkQueue(Generic[M]):
             log.warning("takeover.delayed", error=str(error))
 
 
-def due_queue(collection: Collection[M], *, at_once: int, lease: timedelta) -> WorkQueue[M]:
+def work_span(name: str, asked_in: Sequence[str | None]) -> Span:
+    """Return the span of work that was asked for in other spans, of which few are linked."""
+    asked = [found for each in asked_in[-LINKS_AT_MOST:] if (found := parse_traceparent(each))]
+    parent: TraceContext | None = asked.pop() if asked else None
+    return Span(f"work {name}", Kind.INTERNAL, parent=parent, links=tuple(asked))
+
+
+def due_queue(
+    collection: Collection[M],
+    *,
+    at_once: int,
+    lease: timedelta,
+    asked_in: Callable[[M], Sequence[str | None]] | None = None,
+) -> WorkQueue[M]:
     """Return the queue of documents whose time has come, which they name as ``due_s``; longest due first."""
 
     async def due() -> Sequence[Where]:
@@ -133,4 +155,5 @@ def due_queue(collection: Collection[M], *, at_once: int, lease: timedelta) -> W
         lease=lease,
         at_once=at_once,
         left_behind={"due_s": Between(low=0.0)},
+        asked_in=asked_in,
     )

@@ -26,6 +26,7 @@ from shared.tapis.records import SYSTEM_FIELDS, FileInfo, TapisSystem, file_of, 
 from shared.tapis.retrying import Patience, UnauthorizedError, persistently
 from shared.tapis.throttle import Throttle, Throttles
 from shared.tapis.tokens import TapisTokens
+from shared.tracing.calls import watched
 
 T = TypeVar("T")
 
@@ -254,6 +255,7 @@ async def open_tapis(
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
             read_bufsize=READ_BUFFER_BYTES,
+            middlewares=(watched("tapis"),),
         ) as session:
             yield TapisClient(api, session, tokens(api), patience=patience, pace=pace, login_url=login_url)
     finally:

@@ -18,6 +18,7 @@ from shared.errors import PermanentError, TransientError
 from shared.sources.port import LoginNeededError
 from shared.tapis.api import TapisApi
 from shared.tapis.grants import Granted, GrantRefusedError, OAuthClient, grant
+from shared.tracing.calls import watched
 
 RENEWED_AHEAD = timedelta(seconds=60)
 """A token that expires sooner is renewed before it is used."""
@@ -207,6 +208,8 @@ class ByOwner:
 async def from_discovery(url: str, internal_token: SecretStr) -> AsyncIterator[FromDiscovery]:
     """Open a connection to discovery's logins."""
     async with ClientSession(
-        timeout=ClientTimeout(total=ASK_WITHIN_S), cookie_jar=DummyCookieJar()
+        timeout=ClientTimeout(total=ASK_WITHIN_S),
+        cookie_jar=DummyCookieJar(),
+        middlewares=(watched("discovery"),),
     ) as session:
         yield FromDiscovery(session, url, internal_token)

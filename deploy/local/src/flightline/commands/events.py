@@ -13,6 +13,7 @@ import typer
 from flightline.session import PATIENCE, session
 
 if TYPE_CHECKING:
+    from shared.messaging.port import Message
     from shared.settings import PlatformSettings
 
 app = typer.Typer(no_args_is_help=True, help="Watch events, publish one, print their schemas.")
@@ -33,11 +34,16 @@ def tail(
 @app.command()
 def publish(
     file: Annotated[Path, typer.Argument(help="A CloudEvent as JSON; - is standard input.")],
+    unchecked: Annotated[
+        str | None,
+        typer.Option("--as", metavar="TYPE", help="Publish it as it is, whatever it is, as of this type."),
+    ] = None,
 ) -> None:
     """Publish one event; it is checked first, and on disk when the command returns."""
     with session("events publish", quiet_logs=True) as settings:
         body = _read(file)
-        typer.echo(asyncio.run(_publish(settings, body)))
+        message = _checked(body) if unchecked is None else _message(body, unchecked, "")
+        typer.echo(asyncio.run(_publish(settings, message)))
 
 
 @app.command()
@@ -68,26 +74,37 @@ def _read(file: Path) -> bytes:
     return body
 
 
-async def _publish(settings: PlatformSettings, body: bytes) -> str:
-    from flightline.pipeline import SUBSCRIPTIONS  # noqa: PLC0415
+def _checked(body: bytes) -> Message:
     from shared.errors import InvalidInputError  # noqa: PLC0415
     from shared.events import EVENT_TYPES  # noqa: PLC0415
-    from shared.messaging.bus import open_bus  # noqa: PLC0415
-    from shared.messaging.codec import STRUCTURED_TYPE, decode, event_type  # noqa: PLC0415
-    from shared.messaging.port import Message, Topology  # noqa: PLC0415
+    from shared.messaging.codec import decode, encode, event_type  # noqa: PLC0415
 
-    message = Message(body, "", content_type=STRUCTURED_TYPE)
+    message = _message(body, "", "")
     named = event_type(message)
     known = {kind.type: kind for kind in EVENT_TYPES}
     if named not in known:
         raise InvalidInputError(
             f"type {named!r}: expected one of {', '.join(known)}", field="type", value=named
         )
-    event = decode(message, known[named])
+    return encode(decode(message, known[named]))
+
+
+def _message(body: bytes, event_type: str, event_id: str) -> Message:
+    from shared.messaging.codec import STRUCTURED_TYPE  # noqa: PLC0415
+    from shared.messaging.port import Message  # noqa: PLC0415
+
+    return Message(body, event_type, event_id, content_type=STRUCTURED_TYPE)
+
+
+async def _publish(settings: PlatformSettings, message: Message) -> str:
+    from flightline.pipeline import SUBSCRIPTIONS  # noqa: PLC0415
+    from shared.messaging.bus import open_bus  # noqa: PLC0415
+    from shared.messaging.port import Topology  # noqa: PLC0415
+
     topology = Topology(SUBSCRIPTIONS, settings.retry_ladder)
     async with open_bus(settings.bus, topology, service="flightline", start_within=PATIENCE) as bus:
-        await bus.publish(event)
-    return f"published {event.type} {event.id}"
+        await bus.transport.publish(message)
+    return f"published {message.routing_key} {message.event_id}".rstrip()
 
 
 async def _tail(settings: PlatformSettings, *, progress: bool) -> None:

@@ -4,46 +4,71 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flightline.session import PATIENCE, session
+from flightline.session import session
+from shared.exits import FAILED
 
 if TYPE_CHECKING:
+    from flightline.overview.model import Overview
     from shared.settings import PlatformSettings
 
+CLEARED = "\x1b[H\x1b[2J"
 
-def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show flights by state, what waits in each queue, and dead letters."""
+
+def status(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    watch: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=1, help="Look again every so often, until Ctrl-C.")
+    ] = None,
+    services: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where the services are, such as http://flightline-{service}:{port}; else where their"
+            " settings have them listen.",
+        ),
+    ] = None,
+) -> None:
+    """Show what is amiss, which services answer, queues, dead letters, work in hand, and what failed.
+
+    Takes nothing from anybody, and at most three seconds; what does not answer is said. Exit code 1 if
+    something is amiss.
+    """
     with session("status", quiet_logs=True, as_json=as_json) as settings:
-        found = asyncio.run(_status(settings))
-        typer.echo(json.dumps(found, indent=1) if as_json else _text(found))
+        is_amiss = asyncio.run(_shown(settings, services, watch, as_json=as_json))
+        if is_amiss:
+            sys.exit(FAILED)
 
 
-async def _status(settings: PlatformSettings) -> dict[str, dict[str, int]]:
-    from discovery.collections import FLIGHTS  # noqa: PLC0415 - so that --help is quick
-    from discovery.domain.flights import FlightState  # noqa: PLC0415
-    from flightline.pipeline import SUBSCRIPTIONS  # noqa: PLC0415
-    from shared.messaging.topology import dead_queue  # noqa: PLC0415
-    from shared.platform import open_platform  # noqa: PLC0415
+async def _shown(
+    settings: PlatformSettings, services: str | None, watch: float | None, *, as_json: bool
+) -> bool:
+    from flightline.overview.look import Looker  # noqa: PLC0415 - so that --help is quick
+    from flightline.overview.model import amiss  # noqa: PLC0415
+    from flightline.overview.screen import screen  # noqa: PLC0415
+    from flightline.overview.services import addresses  # noqa: PLC0415
 
-    async with open_platform(settings, SUBSCRIPTIONS, start_within=PATIENCE) as platform:
-        await platform.store.declare(FLIGHTS)
-        queues = [subscription.queue for subscription in SUBSCRIPTIONS]
-        return {
-            "flights": {
-                state.value: await platform.store.count(FLIGHTS.name, {"state": state.value})
-                for state in FlightState
-            },
-            "waiting": {queue: await platform.transport.depth(queue) for queue in queues},
-            "dead_letters": {queue: await platform.transport.depth(dead_queue(queue)) for queue in queues},
-        }
+    looker = Looker(settings, addresses(services))
+    while True:
+        found = await looker.look()
+        text = json.dumps(_document(found), indent=None if watch else 1) if as_json else screen(found)
+        typer.echo(f"{CLEARED}{text}" if watch and sys.stdout.isatty() and not as_json else text)
+        if watch is None:
+            return bool(amiss(found))
+        await asyncio.sleep(watch)
 
 
-def _text(found: dict[str, dict[str, int]]) -> str:
-    lines = []
-    for title, counts in found.items():
-        lines.append(title.replace("_", " "))
-        lines += [f"  {name:<32} {count:>6}" for name, count in counts.items() if count or title == "waiting"]
-    return "\n".join(lines)
+def _document(found: Overview) -> dict[str, Any]:
+    from flightline.overview.model import amiss  # noqa: PLC0415 - so that --help is quick
+
+    document = asdict(found)
+    document["at"] = found.at.isoformat()
+    document["queues"] = {queue.pop("name"): queue for queue in document["queues"]}
+    document["failures"] = [{**each, "at": each["at"].isoformat()} for each in document["failures"]]
+    return {"amiss": amiss(found), **document}

@@ -116,6 +116,8 @@ class Computation(_Kept):
     """When somebody is to look at it again, in seconds since 1970."""
     called_s: float = 0.0
     """When workers were last called to it."""
+    traceparent: str | None = None
+    """The span in which it was first asked for."""
     is_told: bool = False
     """Its operations know how it ended."""
     is_expiring: bool = False

@@ -23,6 +23,7 @@ from datalab.operations.operation import OperationError
 from datalab.operations.registry import Registry
 from shared.errors import NotFoundError, TransientError
 from shared.state import Change, RevisionError
+from shared.tracing import traceparent
 
 log = structlog.get_logger(__name__)
 
@@ -127,6 +128,7 @@ class Asking:
             operation=operation.number,
             due_s=now / 1e6,
             created_us=now,
+            traceparent=traceparent(),
         )
 
     async def _goes_on(self, operation: AskedOperation) -> bool:

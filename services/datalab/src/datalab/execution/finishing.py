@@ -66,6 +66,7 @@ class Finishing:
             lease=self.lease,
             at_once=AT_ONCE,
             left_behind={"state": ENDED, "due_s": Between(high=time.time())},
+            asked_in=lambda one: [one.traceparent],
         )
 
     def wake(self) -> None:

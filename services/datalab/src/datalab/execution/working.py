@@ -85,6 +85,7 @@ class Working:
             at_once=self.slots,
             left_behind={"state": State.IN_PROGRESS.value},
             in_hand=self._in_hand,
+            asked_in=lambda one: [one.traceparent],
         )
 
     def wake(self) -> None:

@@ -25,6 +25,7 @@ from discovery.adapters.webodm_records import (
 )
 from discovery.adapters.webodm_session import Request, Session, Timeouts
 from shared.errors import InvalidInputError, NotFoundError, PermanentError, TransientError
+from shared.tracing.calls import watched
 from shared.urls import checked_url
 
 CONNECTIONS_AT_MOST = 16
@@ -258,7 +259,9 @@ async def open_webodm(
     if URL(checked_url(url)).user is not None:
         raise InvalidInputError("user name and password do not belong into WebODM's URL", field="url")
     async with ClientSession(
-        connector=TCPConnector(limit=CONNECTIONS_AT_MOST), cookie_jar=DummyCookieJar()
+        connector=TCPConnector(limit=CONNECTIONS_AT_MOST),
+        cookie_jar=DummyCookieJar(),
+        middlewares=(watched("webodm"),),
     ) as http:
         yield WebODM(Session(http, url.rstrip("/"), username, password, timeouts or Timeouts()))
 

@@ -100,6 +100,8 @@ class Flight(Frozen):
     runs: tuple[Run, ...] = ()
     run_count: int = 0
     """How many runs there ever were; old ones are forgotten."""
+    traceparent: str | None = None
+    """The span in which somebody asked for it, until it is announced."""
     created_at: AwareDatetime
     updated_at: AwareDatetime
 
@@ -143,8 +145,8 @@ def unreadable(flight: Flight, trouble: str, now: datetime) -> Flight:
     return flight.model_copy(update={"trouble": trouble, "updated_at": now})
 
 
-def wanting(flight: Flight, options: FlightOptions, now: datetime) -> Flight:
-    """Return the flight with somebody asking for ``options``.
+def wanting(flight: Flight, options: FlightOptions, now: datetime, asked_in: str | None = None) -> Flight:
+    """Return the flight with somebody asking for ``options`` in the span ``asked_in``.
 
     A version that was processed with the same options, or is on its way, is not processed again; one that
     failed or was canceled is.
@@ -155,7 +157,9 @@ def wanting(flight: Flight, options: FlightOptions, now: datetime) -> Flight:
         and current.options == options
         and current.state not in {FlightState.FAILED, FlightState.CANCELED}
     )
-    return flight.model_copy(update={"wanted": options, "again": not answered, "updated_at": now})
+    return flight.model_copy(
+        update={"wanted": options, "again": not answered, "traceparent": asked_in, "updated_at": now}
+    )
 
 
 def announced(
@@ -182,21 +186,29 @@ def announced(
         image_count=listing.image_count,
         total_bytes=listing.total_bytes,
     )
-    return _begun(flight, run, listing.seen_at), FlightFound(
+    found = found_again(flight, run)
+    if processed_elsewhere:
+        options = found.options.model_copy(update={"skip_processing": True})
+        found = found.model_copy(update={"options": options})
+    return _begun(flight, run, listing.seen_at), found
+
+
+def found_again(flight: Flight, run: Run) -> FlightFound:
+    """Return what is told of a version that was found, as far as it is still known."""
+    listing = flight.listing
+    return FlightFound(
         flight_id=flight.flight_id,
-        version=listing.version,
+        version=run.version,
         name=flight.name,
         source=flight.source,
         system_id=flight.system_id,
         images_path=flight.images_path,
-        image_count=listing.image_count,
-        total_bytes=listing.total_bytes,
-        sidecars=listing.sidecars,
+        image_count=run.image_count,
+        total_bytes=run.total_bytes,
+        sidecars=listing.sidecars if listing and listing.version == run.version else (),
         owner=flight.owner,
-        options=flight.wanted.model_copy(update={"skip_processing": True})
-        if processed_elsewhere
-        else flight.wanted,
-        rerun=rerun,
+        options=run.options,
+        rerun=run.rerun,
     )
 
 
@@ -278,7 +290,8 @@ def _next_rerun(flight: Flight, version: str) -> int:
 
 def _begun(flight: Flight, run: Run, now: datetime) -> Flight:
     flight = _with_run(flight, run)
-    return flight.model_copy(update={"state": run.state, "again": False, "updated_at": now})
+    update = {"state": run.state, "again": False, "traceparent": None, "updated_at": now}
+    return flight.model_copy(update=update)
 
 
 def _with_run(flight: Flight, run: Run) -> Flight:

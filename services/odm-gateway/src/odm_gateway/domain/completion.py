@@ -51,6 +51,6 @@ def completion(task: Task, outputs: str | None) -> Event[TaskCompleted]:
         update={
             "correlationid": flight.correlation_id,
             "causationid": flight.event_id,
-            "traceparent": flight.traceparent,
+            "traceparent": event.traceparent or flight.traceparent,
         }
     )

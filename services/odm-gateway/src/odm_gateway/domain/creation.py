@@ -12,6 +12,7 @@ from odm_gateway.domain.options import OptionTable, parse_submitted
 from odm_gateway.domain.tasks import Task
 from odm_gateway.domain.webhooks import webhook_url
 from shared.errors import InvalidInputError
+from shared.tracing import traceparent
 
 OUTPUTS_AT_MOST = 1000
 
@@ -39,6 +40,7 @@ def asked_task(
         images="",
         outputs=wanted_outputs(fields.get("outputs")),
         webhook=webhook_url(fields.get("webhook")),
+        traceparent=traceparent(),
     )
 
 

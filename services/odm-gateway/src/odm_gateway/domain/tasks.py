@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.events import Option
+from shared.tracing import traceparent
 
 CRASHES_AT_MOST = 20
 """A task during which the gateway itself dies this often without getting further is the likely cause."""
@@ -106,6 +107,8 @@ class Task(BaseModel):
     hooks_told: tuple[str, ...] = ()
     """Which webhooks have heard of which end; see ``odm_gateway.domain.webhooks``."""
     flight: Flight | None = None
+    traceparent: str | None = None
+    """The span in which it was asked for."""
     attempt: int = 1
     """How often a user asked for it; each attempt ends once."""
     run: int = 0
@@ -265,7 +268,7 @@ def restarted(task: Task, now: datetime, options: tuple[Option, ...] | None = No
             "run": task.run + 1, "crashes": 0, "in_hand": False, "stage": "", "progress": 0.0,
             "started_at": None, "finished_at": None, "assets": (), "summary": {},
             "earlier_assets": tuple(dict.fromkeys((*task.earlier_assets, *task.assets))),
-            "cancel_requested": False, "cluster_secret": "",
+            "cancel_requested": False, "cluster_secret": "", "traceparent": traceparent() or task.traceparent,
         }
     )  # fmt: skip
 

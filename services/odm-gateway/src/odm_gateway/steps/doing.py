@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -19,6 +20,8 @@ from shared.errors import PermanentError, TransientError
 from shared.exits import BAD_INPUT, TRY_LATER
 from shared.logging import configure_logging
 from shared.settings import PlatformSettings, load
+from shared.tracing import Span, parse_traceparent
+from shared.tracing.exporting import exporting
 
 DONE = 0
 
@@ -34,12 +37,25 @@ def do(asked: argparse.Namespace, stops: list[int]) -> int:
     """
     configure_logging(f"odm-{asked.step}")
     try:
-        asyncio.run(_ship(asked, stops) if asked.step == "ship" else _do(asked))
+        asyncio.run(_traced(asked, stops))
     except PermanentError as error:
         return _ended(BAD_INPUT, error, asked.termination_log)
     except TransientError as error:
         return _ended(TRY_LATER, error, asked.termination_log)
     return DONE
+
+
+async def _traced(asked: argparse.Namespace, stops: list[int]) -> None:
+    """Do it as a part of the trace that the workflow is in."""
+    parent = parse_traceparent(os.environ.get("TRACEPARENT"))
+    if asked.step == "ship":  # it only lends its console, and must not fail for settings either
+        with Span("step ship", parent=parent):
+            await _ship(asked, stops)
+        return
+    settings = load(PlatformSettings)
+    async with exporting(settings.otlp_endpoint, settings.trace_ratio):
+        with Span(f"step {asked.step}", parent=parent):
+            await _do(asked)
 
 
 async def _do(asked: argparse.Namespace) -> None:

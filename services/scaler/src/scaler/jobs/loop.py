@@ -61,7 +61,12 @@ class JobLoop:
 
     def __post_init__(self) -> None:
         """Say which jobs wait: those whose time has come."""
-        self._queue = due_queue(self.jobs, at_once=JOBS_AT_ONCE, lease=self.lease)
+        self._queue = due_queue(
+            self.jobs,
+            at_once=JOBS_AT_ONCE,
+            lease=self.lease,
+            asked_in=lambda job: [request.traceparent for request in job.requests],
+        )
 
     def wake(self) -> None:
         """Look for jobs now instead of at the next poll."""

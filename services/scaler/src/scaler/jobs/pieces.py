@@ -21,7 +21,7 @@ from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.messaging.bus import Bus
 from shared.messaging.progress import Progress
 from shared.state import Between, Change, Collection, Document, LeaseLostError, Order, RevisionError, Where
-from shared.state.work import WorkQueue
+from shared.state.work import WorkQueue, work_span
 
 STAGE = "scaling"
 PUT_OFF_S = 2.0
@@ -82,7 +82,9 @@ class PieceLoop:
             elif not _is_wanted(job.body, piece):
                 await self.pieces.update(document.id, _parked, owner=self.owner)
             else:
-                await self._scale_under_lease(document, job.body)
+                asked_in = [request.traceparent for request in job.body.requests]
+                with work_span(self.pieces.spec.name, asked_in):
+                    await self._scale_under_lease(document, job.body)
 
     async def _put_off(self, document: Document[Piece], *, is_orphan: bool) -> None:
         """Wait for the listing that the piece is of, or forget it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
@@ -25,6 +25,10 @@ from shared.events import Event, ImagesStaged, Scale, TaskCompleted, new_event
 from shared.state import Change
 
 SERVICE = "flightline/scaler"
+_ENDINGS: Mapping[JobState, Literal["failed", "canceled"]] = {
+    JobState.FAILED: "failed",
+    JobState.CANCELED: "canceled",
+}
 LOOKED_AT_EVERY_S = 30.0
 """A job whose pieces are worked on; the last of them has it looked at at once."""
 BUSY_S = 0.5
@@ -156,6 +160,15 @@ def busy(job: Job) -> Change[Job]:
 
 def _after(job: Job, keep: timedelta) -> float:
     return time.time() + keep.total_seconds() if job.kind is JobKind.IMAGE else NEVER_S
+
+
+def answers(job: Job) -> list[Event[ImagesStaged] | Event[TaskCompleted]]:
+    """Return what everybody who asked was told, under the ids that it was told under."""
+    requests = [request for request in job.requests if request.data.rerun in job.told]
+    if job.result is not None and job.state is JobState.DONE:
+        return [_staged(job, request, job.result) for request in requests]
+    status = _ENDINGS.get(job.state)
+    return [_ending(job, each, status, job.error or "", job.updated_at) for each in requests if status]
 
 
 def _ended(

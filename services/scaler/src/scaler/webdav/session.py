@@ -100,6 +100,7 @@ class Session:
             at_once=self.at_once,
             left_behind={"place": self.place, "state": ImageState.WAITING.value},
             in_hand=self._counted,
+            asked_in=lambda _: (),
         )
 
     @property

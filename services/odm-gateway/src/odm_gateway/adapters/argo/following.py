@@ -25,6 +25,7 @@ from odm_gateway.adapters.argo.outcome import (
     status_of,
     why_failed,
 )
+from odm_gateway.adapters.argo.pod_spans import tell_of_pods
 from odm_gateway.adapters.argo.submitting import Submitter
 from odm_gateway.ports import Completed, EngineEvent, Failed, Line, Progressed
 from shared.errors import TransientError
@@ -84,12 +85,13 @@ class Following:
         failures = 0
         with self.cluster.reflector.changes(self.at.job.name) as changed:
             while True:
-                changed.clear()
                 try:
                     async with aclosing(self._console()) as heard:
                         async for event in heard:
                             yield event
                     for event in await self._verdict():
+                        if isinstance(event, Completed | Failed):
+                            tell_of_pods(self._status)
                         yield event
                         if isinstance(event, Completed | Failed):
                             return
@@ -187,7 +189,9 @@ class Following:
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await changed.wait()
-        if self._ended_at_s is None and (changed.is_set() or time.monotonic() >= self._look_at_s):
+        is_changed = changed.is_set()
+        changed.clear()  # before looking: what changes meanwhile is looked at the next time
+        if self._ended_at_s is None and (is_changed or time.monotonic() >= self._look_at_s):
             await self._look()
 
     async def _look(self) -> None:

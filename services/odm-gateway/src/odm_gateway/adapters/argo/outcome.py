@@ -66,6 +66,7 @@ class Node:
     message: str
     exit_code: int | None
     ended_at: str
+    started_at: str = ""
 
     @property
     def is_running(self) -> bool:
@@ -204,6 +205,7 @@ def _node(node: Mapping[str, Any]) -> Node:
         message=message,
         exit_code=int(code) if code.isdecimal() else None,
         ended_at=str(node.get("finishedAt") or ""),
+        started_at=str(node.get("startedAt") or ""),
     )
 
 

@@ -20,12 +20,12 @@ from shared.errors import PermanentError, TransientError
 COMPLETED_LABEL = "workflows.argoproj.io/completed"
 
 WATCH_RESTARTS = Counter(
-    "odm_engine_watch_restarts", "Watches of workflows that began, by why.", ["cluster", "reason"]
+    "flightline_odm_watch_restarts", "Watches of workflows that began, by why.", ["cluster", "reason"]
 )
 WATCH_LAG_SECONDS = Gauge(
-    "odm_engine_watch_lag_seconds", "Time since a cluster was last heard of.", ["cluster"]
+    "flightline_odm_watch_lag_seconds", "Time since a cluster was last heard of.", ["cluster"]
 )
-OPEN_WORKFLOWS = Gauge("odm_engine_window", "Workflows that have not ended.", ["cluster"])
+OPEN_WORKFLOWS = Gauge("flightline_odm_open_workflows", "Workflows that have not ended.", ["cluster"])
 
 log = structlog.get_logger()
 

@@ -20,6 +20,7 @@ OURS = f"{MANAGER_LABEL}={MANAGER}"
 TASK_LABEL = "flightline.io/task"
 TENANT_LABEL = "flightline.io/tenant"
 SUBMODEL_LABEL = "flightline.io/submodel"
+TRACE_ANNOTATION = "flightline.io/traceparent"
 LABEL_AT_MOST_CHARACTERS = 63
 
 KEPT_AFTER_SUCCESS = timedelta(hours=1)
@@ -69,6 +70,7 @@ def workflow(job: Job, size: Size, recipe: Recipe, manifest_uri: str) -> Manifes
         "deadline-seconds": str(round(size.deadline.total_seconds())),
         "capacity": size.capacity,
         "gpu": "1" if on_gpu else "0",
+        "traceparent": job.traceparent or "",
     }
     spec: Manifest = {
         "workflowTemplateRef": {"name": (on_gpu and recipe.gpu_template) or recipe.template},
@@ -79,7 +81,10 @@ def workflow(job: Job, size: Size, recipe: Recipe, manifest_uri: str) -> Manifes
         },
         "podGC": {"strategy": "OnPodCompletion"},
     }
-    return _object(WORKFLOWS, job.name, job, {"finalizers": [FINALIZER]}, spec)
+    about: Manifest = {"finalizers": [FINALIZER]}
+    if job.traceparent:
+        about["annotations"] = {TRACE_ANNOTATION: job.traceparent}
+    return _object(WORKFLOWS, job.name, job, about, spec)
 
 
 def is_of(made: Manifest, job: Job) -> bool:

@@ -1,0 +1,149 @@
+"""``flightline dead-letters``, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.flightline.letters import QUEUE, bury
+from tests.support.columns import Column
+
+
+@pytest.fixture
+def buried(column: Column) -> str:
+    """Have one event refused, and return its id."""
+    (event_id,) = bury(column, "field-7")
+    return event_id
+
+
+def listed(column: Column, *options: str) -> list[str]:
+    """Return the flights of the letters that are listed."""
+    lines = column.run("dead-letters", "list", "--json", *options).stdout.splitlines()
+    return [json.loads(json.loads(line)["body"])["data"]["flight_id"] for line in lines]
+
+
+def counts(column: Column) -> tuple[int, int]:
+    """Return how many messages wait in the queue, and how many are dead."""
+    found = column.run_json("status")["queues"][QUEUE]["counts"]
+    return found["ready"], found["dead"]
+
+
+def test_a_dead_letter_is_listed_and_shown_with_its_reason(column: Column, buried: str) -> None:
+    (line,) = column.run("dead-letters", "list", "--json").stdout.splitlines()
+    letter = json.loads(line)
+    shown = column.run_json("dead-letters", "show", letter["id"])
+
+    assert (shown["event_id"], shown["queue"], shown["reason"]) == (buried, QUEUE, "permanent")
+    assert "nobody wants field-7" in shown["error"]
+    assert json.loads(shown["body"])["id"] == buried
+
+
+def test_people_are_shown_what_happened_and_what_the_event_says(column: Column, buried: str) -> None:
+    head, row = column.run("dead-letters", "list").stdout.splitlines()
+    letter_id = row.split()[0]
+
+    shown = column.run("dead-letters", "show", letter_id).stdout
+
+    assert head.split()[:2] == ["ID", "QUEUE"]
+    assert f"{QUEUE}, so ingest could not handle it" in shown
+    assert "permanent: trying it again cannot help" in shown
+    assert f"flight-found {buried}" in shown
+    assert "Traceback" in shown
+    assert '    "flight_id": "field-7",' in shown
+
+
+def test_letters_are_listed_page_by_page(column: Column) -> None:
+    bury(column, "field-1", "field-2", "field-3")
+    page = column.run("dead-letters", "list", "--limit", "2")
+    last = page.stdout.splitlines()[-1].split()[0]
+
+    assert page.stderr.strip() == f"there are more: --after {last}, or --limit 0 for all"
+    assert listed(column, "--after", last) == ["field-3"]
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (["--type", "images-staged"], 0),
+        (["--since", "0s"], 0),
+        (["--since", "1h", "--error", "PermanentError", "--reason", "permanent", "--queue", QUEUE], 1),
+    ],
+)
+def test_letters_are_listed_by_what_they_are(
+    column: Column, buried: str, options: list[str], count: int
+) -> None:
+    assert buried
+
+    assert len(listed(column, *options)) == count
+
+
+def test_no_letters_are_said_to_be_none(column: Column) -> None:
+    ended = column.run("dead-letters", "list")
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "no dead letters\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["list", "--since", "yesterday"], "--since yesterday: expected a duration"),
+        (["show", "4711"], "there is no dead letter 4711"),
+        (["replay"], "say which"),
+        (["discard", "--export", "letters.jsonl", "--all"], "0 would go, and there is nobody to ask"),
+        (["discard", "--export", "no/folder", "--all", "--yes"], "no/folder: No such file or directory"),
+        (["import", "no-file"], "no-file: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(column: Column, arguments: list[str], says: str) -> None:
+    ended = column.run("dead-letters", *arguments)
+
+    assert ended.returncode in (1, 2)
+    assert ended.stderr.startswith(f"flightline dead-letters {arguments[0]}: ")
+    assert says in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_dry_run_replays_nothing(column: Column, buried: str) -> None:
+    assert buried
+
+    ended = column.run("dead-letters", "replay", "--all", "--dry-run")
+
+    assert "nobody wants field-7" in ended.stdout
+    assert counts(column) == (0, 1)
+
+
+def test_a_replayed_dead_letter_waits_in_its_queue_again(column: Column, buried: str) -> None:
+    assert buried
+
+    ended = column.run("dead-letters", "replay", "--queue", QUEUE)
+
+    assert ended.stdout.strip() == "replayed 1"
+    assert counts(column) == (1, 0)
+
+
+def test_discarded_dead_letters_are_in_the_export_and_come_back_from_it(
+    column: Column, buried: str, tmp_path: Path
+) -> None:
+    export = tmp_path / "letters.jsonl"
+
+    gone = column.run("dead-letters", "discard", "--all", "--yes", "--export", str(export))
+    left = counts(column)
+    back = [column.run("dead-letters", "import", str(export)).stdout for _ in range(2)]
+
+    assert gone.stdout == f"discarded 1, kept in {export}\n", gone.stderr
+    assert json.loads(export.read_text())["event_id"] == buried
+    assert left == (0, 0)
+    assert [text.split()[1] for text in back] == ["1", "0"]
+    assert counts(column) == (0, 1)
+
+
+def test_an_export_leaves_everything_as_it_is(column: Column, buried: str, tmp_path: Path) -> None:
+    export = tmp_path / "letters.jsonl"
+
+    ended = column.run("dead-letters", "export", str(export))
+
+    assert ended.stdout == f"exported 1 to {export}\n", ended.stderr
+    assert json.loads(export.read_text())["event_id"] == buried
+    assert counts(column) == (0, 1)
