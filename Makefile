@@ -39,7 +39,7 @@ test-cluster: $(SETUP) ## Run on the cluster of KUBECONFIG what can be tried on 
 	@if [ -z "$${KUBECONFIG:-}" ]; then \
 		echo "test-cluster: SKIPPED, nothing was tried on a real cluster: KUBECONFIG is not set"; \
 	else \
-		FLIGHTLINE_TEST_KUBECONFIG="$$KUBECONFIG" $(BIN)/pytest -q -ra --maxfail=1 -k real-cluster tests/odm_gateway/argo; \
+		FLIGHTLINE_TEST_KUBECONFIG="$$KUBECONFIG" $(BIN)/pytest -q -ra --maxfail=1 -k real-cluster tests/odm_gateway/argo tests/deploy/helm; \
 	fi
 
 test-nextcloud: $(SETUP) ## Run on the Nextcloud of NEXTCLOUD_URL, as USER with APP_PASSWORD, what can be tried on a real one
@@ -63,8 +63,9 @@ check: $(SETUP) ## Check formatting, lint, types, imports between packages, lock
 bench: $(SETUP) ## Measure speed and memory
 	for name in bus state objects engine pipeline gateway ingest discovery scaler mover datalab datalab_resampling datalab_photometry datalab_api; do $(BIN)/python -m "bench.$$name"; done
 
-docs: $(SETUP) ## Write the generated pages anew: events, settings, schemas, AsyncAPI, the chart's
+docs: $(SETUP) ## Write anew what is generated: events, settings, schemas, AsyncAPI, samples of this release, the chart's
 	$(BIN)/python -m flightline.docs
+	$(BIN)/python -m tests.support.released
 	$(BIN)/python -m flightline.chart
 
 chart: $(SETUP) ## Render the chart with every profile, offline, and check every object of it

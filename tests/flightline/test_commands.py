@@ -16,7 +16,7 @@ def test_the_doctor_finds_a_fresh_machine_fit(column: Column) -> None:
     findings = column.run_json("doctor")
 
     assert {finding["what"] for finding in findings} == {
-        "python", "disk", "engine", "bus", "state", "objects", "ports",
+        "settings", "python", "disk", "limits", "engine", "ports", "bus", "state", "objects",
     }  # fmt: skip
     assert all(finding["ok"] for finding in findings)
 

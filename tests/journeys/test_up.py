@@ -14,10 +14,37 @@ from typing import Any
 import httpx
 
 from tests.support.columns import Column
+from tests.support.metric_labels import names_in, strange_labels
 
 PORTS = {f"{name}_PORT": "0" for name in ("DISCOVERY", "INGEST", "SCALER", "MOVER", "DATALAB", "ODM_GATEWAY")}
 QUIET = {"FLIGHTLINE_LOG_LEVEL": "error"}
 """Nobody reads the log, and a full pipe would stop its writer."""
+
+
+STRANGE = "8e1d3c0a-strange"
+TOLD = {
+    "flightline_build_info", "flightline_http_request_seconds", "flightline_events_handled",
+    "flightline_event_age_seconds", "flightline_handler_seconds", "flightline_events_published",
+    "flightline_outbox_documents", "flightline_outbox_oldest_age_seconds", "flightline_queue_messages",
+    "flightline_dead_letters", "flightline_ingest_files", "flightline_ingest_bytes",
+    "flightline_ingest_transfers", "flightline_odm_tasks_ended", "flightline_odm_task_seconds",
+    "flightline_odm_tasks", "flightline_discovery_flights", "flightline_datalab_waiting_computations",
+}  # fmt: skip
+"""What a process tells of that has brought a flight to its end."""
+
+
+def ask_strange_things(urls: dict[str, str], flight_id: str) -> None:
+    """Ask every service for what is and is not there, with ids, paths and methods of a client's choice."""
+    for url in urls.values():
+        for path in (
+            f"/{STRANGE}",
+            f"/api/flights/{flight_id}",
+            f"/task/{STRANGE}/info",
+            f"/{flight_id}/{STRANGE}",
+        ):
+            httpx.get(f"{url}{path}", params={"q": STRANGE})
+        httpx.request("BREW", f"{url}/{STRANGE}")
+        httpx.request("PURGE", f"{url}/api/flights/")
 
 
 @contextmanager
@@ -55,9 +82,14 @@ def test_a_flight_that_appears_below_a_root_is_processed_over_http(
         done = completed(urls["discovery"])
         tasks = httpx.get(f"{urls['odm-gateway']}/task/list").json()
         archive = httpx.get(f"{urls['odm-gateway']}/task/{done['runs'][0]['task_id']}/download/all.zip")
+        ask_strange_things(urls, done["flight_id"])
+        exposed = httpx.get(f"{urls['ingest']}/metrics").text
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
 
     assert (done["name"], done["state"], len(done["runs"])) == ("field-7", "completed", 1)
     assert (len(tasks), archive.content[:2]) == (1, b"PK")
+    assert strange_labels(exposed) == set()
+    assert names_in(exposed) >= TOLD
+    assert STRANGE not in exposed
     assert process.returncode == 0

@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from pydantic import SecretStr
 
 from odm_gateway.domain.completion import completion
 from odm_gateway.domain.tasks import Status, Task, ended, restarted
+from odm_gateway.domain.webhooks import Hook
+from odm_gateway.handlers import tell_webhooks
 from odm_gateway.loops import TASKS
 from shared.messaging.dead_letters import EVERYTHING, DeadLetters
 from shared.messaging.port import DeadLetter
@@ -272,3 +276,61 @@ def test_hooks_are_settings_that_are_checked_and_kept_secret() -> None:
     assert "hush" not in repr(settings)
     with pytest.raises(ValueError, match="begins with http"):
         Settings(port=0, webhook="example.org")
+
+
+async def test_an_event_that_two_replicas_hear_at_once_is_told_once(
+    open_gateway: GatewayClient, receiver: Receiver
+) -> None:
+    uuid = await open_gateway.new_task(webhook=f"{receiver.url}/mine")
+    await receiver.wait(1, path="/mine")
+    await receiver.wait(1, path="/node")
+    tasks = Collection(open_gateway.platform.store, TASKS, Task)
+    done = await tasks.update(
+        uuid.lower(), lambda task: task.model_copy(update={"hooks_told": (), "telling_until_s": 0.0})
+    )
+    told = partial(
+        tell_webhooks,
+        completion(done.body, None),
+        tasks=tasks,
+        objects=open_gateway.platform.objects,
+        node_hook=f"{receiver.url}/node",
+    )
+    posts: list[str] = []
+
+    async def post(hook: Hook, body: bytes, delivery: str) -> None:
+        posts.append(f"{hook.name} {delivery} {len(body) > 0}")
+        await asyncio.sleep(0.3)
+
+    await asyncio.gather(*(told(post=post) for _ in range(4)))
+
+    assert len(posts) == len(set(posts)) == 2
+    assert (await tasks.load(uuid.lower())).body.telling_until_s == 0
+
+
+async def test_who_dies_while_telling_is_waited_for_and_no_longer(
+    open_gateway: GatewayClient, receiver: Receiver
+) -> None:
+    uuid = await open_gateway.new_task(webhook=f"{receiver.url}/mine")
+    await receiver.wait(1, path="/mine")
+    await receiver.wait(1, path="/node")
+    tasks = Collection(open_gateway.platform.store, TASKS, Task)
+    until_s = time.time() + 0.5
+    done = await tasks.update(
+        uuid.lower(), lambda task: task.model_copy(update={"hooks_told": (), "telling_until_s": until_s})
+    )
+    posted_at_s: list[float] = []
+
+    async def post(hook: Hook, body: bytes, delivery: str) -> None:
+        del hook, body, delivery
+        posted_at_s.append(time.time())
+
+    await tell_webhooks(
+        completion(done.body, None),
+        tasks=tasks,
+        objects=open_gateway.platform.objects,
+        node_hook=None,
+        post=post,
+    )
+
+    assert len(posted_at_s) == 1
+    assert posted_at_s[0] >= until_s

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from shared.messaging.bus import Bus, open_transport
 from shared.messaging.consumer import Consumer
+from shared.messaging.depths import note_depths
 from shared.messaging.port import START_WITHIN, Subscription, Topology, Transport
 from shared.messaging.relay import OutboxRelay
 from shared.objects.open import open_objects
@@ -108,6 +110,7 @@ async def messaging(
     """Consume, relay and tell progress while the block runs; on SIGTERM finish what is in hand first."""
     service.background("outbox", relay.run)
     service.background("progress", bus.teller.run)
+    service.background("depths", partial(note_depths, bus))
     service.ready_when("consumer", lambda: consumer.is_consuming)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(consumer)

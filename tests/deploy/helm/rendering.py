@@ -11,6 +11,7 @@ import yaml
 from helm_python import Chart, HelmError
 
 from flightline.chart.__main__ import CHART
+from flightline.chart.services import WORKLOADS
 
 Document = dict[str, Any]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -116,6 +117,12 @@ def of_kind(documents: tuple[Document, ...] | list[Document], kind: str) -> dict
         for document in documents
         if document["kind"] == kind
     }
+
+
+def services(documents: tuple[Document, ...] | list[Document]) -> dict[str, Document]:
+    """Return the Deployments of the services by name: not that of the tools."""
+    found = of_kind(documents, "Deployment")
+    return {name: found[name] for name in WORKLOADS if name in found}
 
 
 def pods(documents: tuple[Document, ...] | list[Document]) -> Iterator[tuple[str, Document]]:

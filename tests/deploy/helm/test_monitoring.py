@@ -22,7 +22,7 @@ import shared.service.loops
 import shared.service.readiness
 import shared.service.requests
 from flightline.chart.__main__ import CHART
-from tests.deploy.helm.rendering import of_kind, rendered
+from tests.deploy.helm.rendering import of_kind, rendered, services
 from tests.support.debian import ensure_installed
 
 METRICS_OF = (
@@ -84,7 +84,7 @@ def test_every_service_is_looked_at_once_by_its_service_or_its_pod() -> None:
         [_, names] = monitor["spec"]["selector"]["matchExpressions"]
         assert set(names["values"]) <= set(of_kind(rendered("production"), there))
         looked_at += names["values"]
-    assert sorted(looked_at) == sorted(of_kind(rendered("production"), "Deployment"))
+    assert sorted(looked_at) == sorted(services(rendered("production")))
 
 
 def test_the_rules_of_the_chart_are_those_that_are_tested() -> None:

@@ -12,7 +12,7 @@ from hera.workflows import models
 
 from flightline.chart.__main__ import CHART, generated_files
 from tests.deploy.helm.conformity import CUSTOM, VERSIONS, faults, kind_of, misfits
-from tests.deploy.helm.rendering import PROFILES, notes, of_kind, pods, profile, render, rendered
+from tests.deploy.helm.rendering import PROFILES, notes, of_kind, pods, profile, render, rendered, services
 
 every_profile = pytest.mark.parametrize("name", PROFILES)
 
@@ -95,7 +95,7 @@ def test_what_is_mounted_is_there(name: str) -> None:
 @every_profile
 def test_every_service_has_its_own_three_probes_budget_and_account(name: str) -> None:
     documents = rendered(name)
-    for service, deployment in of_kind(documents, "Deployment").items():
+    for service, deployment in services(documents).items():
         pod = deployment["spec"]["template"]["spec"]
         [container] = pod["containers"]
         paths = [
@@ -108,6 +108,14 @@ def test_every_service_has_its_own_three_probes_budget_and_account(name: str) ->
         assert selector == deployment["spec"]["selector"]
         labels = deployment["spec"]["template"]["metadata"]["labels"]
         assert labels.items() >= selector["matchLabels"].items()
+
+
+@every_profile
+def test_every_object_of_a_service_is_labelled_as_its_own(name: str) -> None:
+    for document in rendered(name):
+        labels = document["metadata"]["labels"]
+        assert labels["app.kubernetes.io/instance"] == "flightline", document["metadata"]["name"]
+        assert labels["app.kubernetes.io/part-of"] == "flightline"
 
 
 @every_profile

@@ -17,7 +17,7 @@ from scaler.resources import SUBSCRIPTIONS as SCALER
 from shared.durations import parse_duration
 from shared.service.running import HAND_BACK
 from shared.state import CollectionSpec
-from tests.deploy.helm.rendering import PROFILES, Document, of_kind, profile, render, rendered
+from tests.deploy.helm.rendering import PROFILES, Document, of_kind, profile, render, rendered, services
 
 QUEUES = {"ingest": INGEST, "scaler": SCALER, "datalab-worker": DATALAB}
 
@@ -105,11 +105,7 @@ def test_nobody_but_an_autoscaler_chooses_how_many_there_are_of_what_it_scales(n
     by_queue = {
         each["spec"]["scaleTargetRef"]["name"] for each in of_kind(documents, "ScaledObject").values()
     }
-    fixed = {
-        each["metadata"]["name"]
-        for each in of_kind(documents, "Deployment").values()
-        if "replicas" in each["spec"]
-    }
+    fixed = {each["metadata"]["name"] for each in services(documents).values() if "replicas" in each["spec"]}
     assert not by_processor & by_queue
     assert fixed == {f"flightline-{service}" for service in WORKLOADS} - by_processor - by_queue
 

@@ -14,7 +14,7 @@ from flightline.chart.schema import values_schema
 from flightline.chart.services import OWNED, WORKLOADS, settings_of
 from shared.setting_faults import misspelt, variable
 from shared.settings import PlatformSettings, load
-from tests.deploy.helm.rendering import PROFILES, Document, of_kind, profile, refusal, render, rendered
+from tests.deploy.helm.rendering import PROFILES, Document, of_kind, pods, profile, refusal, render, rendered
 
 SECRETS = {
     "FLIGHTLINE_BUS": "amqp://user:password@rabbitmq/",
@@ -74,6 +74,25 @@ def test_the_settings_are_accepted(name: str, service: str, clean_environment: p
     assert platform.bus.startswith("amqp://")
     assert own.host == "0.0.0.0"
     assert isinstance(own.token, SecretStr)
+
+
+@pytest.mark.parametrize("name", [name for name in PROFILES if name != "vault"])
+@pytest.mark.parametrize("pod", ["tools", "test"])
+def test_tools_reach_the_same_backends(name: str, pod: str, clean_environment: pytest.MonkeyPatch) -> None:
+    plain: dict[str, str] = of_kind(rendered(name), "ConfigMap")[pod]["data"]
+    owners = dict(pods(rendered(name)))
+    kind = "Deployment" if pod == "tools" else "Pod"
+    [container] = owners[f"{kind} flightline-{pod}"]["containers"]
+    secret = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in container["env"]}
+    [of_ingest] = owners["Deployment flightline-ingest"]["containers"]
+    assert secret == {each["name"]: each["valueFrom"]["secretKeyRef"] for each in of_ingest["env"]}
+    for variable_name, value in plain.items():
+        if variable_name.isupper():
+            clean_environment.setenv(variable_name, value)
+    assert plain.items() - {("push_flight.py", plain.get("push_flight.py", ""))} <= (
+        of_kind(rendered(name), "ConfigMap")["ingest"]["data"].items()
+    )
+    assert load(PlatformSettings).objects.startswith("s3://")
 
 
 @every_service

@@ -42,6 +42,16 @@ def ours() -> list[Instruction]:
     return instructions(DOCKERFILE.read_text())
 
 
+def copied() -> list[str]:
+    """Return what the Dockerfile copies from its context."""
+    return [
+        source
+        for one in ours()
+        if one.word == "COPY" and "--from=" not in one.rest
+        for source in one.words[:-1]
+    ]
+
+
 def is_sent(path: str, patterns: Sequence[str]) -> bool:
     """Return whether a build sees a path of its context: the last pattern that fits decides."""
     sent = True

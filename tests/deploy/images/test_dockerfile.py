@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from flightline.chart.services import WORKLOADS
-from tests.deploy.images.dockerfile import ROOT, ignored, is_sent, ours
+from tests.deploy.images.dockerfile import ROOT, copied, ignored, is_sent, ours
 
 IMAGES = {"flightline", *(workload.command[0] for workload in WORKLOADS.values())}
 LABELS = {
@@ -39,15 +39,6 @@ def sent_files() -> list[str]:
         pytest.skip("not a checkout: git says which files are ours")
     listing = subprocess.run([git, "-C", str(ROOT), "ls-files"], capture_output=True, check=True, text=True)
     return [name for name in listing.stdout.splitlines() if is_sent(name, ignored())]
-
-
-def copied() -> list[str]:
-    return [
-        source
-        for one in ours()
-        if one.word == "COPY" and "--from=build" not in one.rest
-        for source in one.words[:-1]
-    ]
 
 
 def test_all_that_is_copied_is_there_and_is_seen_by_the_build() -> None:

@@ -48,6 +48,17 @@ async def test_a_job_tells_its_console_and_progress_and_ends_with_its_products(
     assert heard.last == Completed(("all.zip", "odm_orthophoto/odm_orthophoto.tif"), {"gsd": 2.5})
 
 
+async def test_an_end_that_comes_while_the_workflow_is_looked_at_is_noticed(
+    tmp_path: Path, platform: Platform, cluster: SimulatedCluster
+) -> None:
+    rarely = replace(PATIENCE, look=(timedelta(minutes=5), timedelta(minutes=5)))
+    async with argo_engine(tmp_path, platform.objects, rarely, simulated=cluster) as engine:
+        watch = engine.clusters.named("simulated").reflector
+        cluster.api.faults.holds_back = lambda: watch.open_count > 0
+        heard = await run(engine, cluster, Scenario())
+    assert isinstance(heard.last, Completed)
+
+
 async def test_the_steps_are_told_what_the_job_is(
     engine: ArgoEngine, cluster: SimulatedCluster, platform: Platform
 ) -> None:

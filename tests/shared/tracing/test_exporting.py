@@ -28,8 +28,9 @@ async def test_a_span_arrives_with_its_parent_links_service_and_error() -> None:
             with (
                 bound_contextvars(service="kites"),
                 suppress(ValueError),
-                Span("fly", Kind.CONSUMER, parent=OTHER, links=(OTHER,), attributes={"wind": 7}),
+                Span("fly", Kind.CONSUMER, parent=OTHER, links=(OTHER,)) as span,
             ):
+                span.attributes["wind"] = 7
                 with Span("turn"):
                     pass
                 raise ValueError("torn")

@@ -7,7 +7,7 @@ import json
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -26,12 +26,16 @@ ROOTS = {
 BOOKMARK_EVERY_S = 0.5
 LONGEST_BODY_BYTES = 3 << 20
 
+REVIEWS = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
 
 @dataclass
 class Faults:
     """What goes wrong; everything is in order at first."""
 
     latency_s: float = 0.0
+    holds_back: Callable[[], bool] = lambda: False
+    """Whether what was read is still on its way; it may be old news when it arrives."""
     refuse_next: list[int] = field(default_factory=list)
     """Codes that the next requests are answered with."""
     retry_after_s: int | None = None
@@ -73,6 +77,7 @@ class ApiServer:
             app.router.add_route("*", base, self._collection)
             app.router.add_route("*", f"{base}/{{name}}", self._single)
             app.router.add_get(f"{base}/{{name}}/log", self._log)
+        app.router.add_post(f"/{REVIEWS}", self._review)
         runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -158,7 +163,10 @@ class ApiServer:
         try:
             await self._let_in(request, verb, plural)
             if verb == "get":
-                return web.json_response(self.storage.get(plural, name))
+                found = web.json_response(self.storage.get(plural, name))
+                while self.faults.holds_back():
+                    await self.storage.changed(0.05)
+                return found
             if verb == "delete":
                 await request.read()
                 return await self._answer(request, self.storage.delete(plural, name))
@@ -182,6 +190,19 @@ class ApiServer:
             return web.Response(text=self.storage.logs.get(name, ""))
         except RefusedError as refused:
             return web.json_response(refused.status, status=refused.code)
+
+    async def _review(self, request: web.Request) -> web.Response:
+        """Say what the caller may do, which everybody may ask."""
+        if self.faults.is_down:
+            _cut(request)
+        review: Json = await request.json()
+        wanted = review["spec"]["resourceAttributes"]
+        is_known = request.headers.get("Authorization") == f"Bearer {self.token}"
+        allowed = wanted["namespace"] == self.namespace and (
+            (wanted["verb"], wanted["resource"]) not in self.faults.forbidden
+        )
+        review["status"] = {"allowed": allowed}
+        return web.json_response(review, status=201 if is_known else 401)
 
     async def _let_in(self, request: web.Request, verb: str | None, plural: str) -> None:
         if self.faults.is_down:

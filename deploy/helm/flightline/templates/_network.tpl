@@ -155,6 +155,6 @@ spec:
     matchExpressions: # what operators make has labels of ours, and rules of its own
       - key: app.kubernetes.io/name
         operator: In
-        values: {{ concat (keys .root.Values.services | sortAlpha) (list "mongodb" "odm-job" "rabbitmq" "s3" "test") | toJson }}
+        values: {{ concat (keys .root.Values.services | sortAlpha) (list "mongodb" "odm-job" "rabbitmq" "s3" "test" "tools") | toJson }}
   policyTypes: [Ingress, Egress]
 {{- end -}}

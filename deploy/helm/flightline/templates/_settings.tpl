@@ -75,7 +75,8 @@ ODM_GATEWAY_ENGINE: local
 {{- end -}}
 {{- end -}}
 
-{{/* Secrets of one service, as a YAML map of variable to {name, key}: takes the context of a service. */}}
+{{/* Secrets of one service, as a YAML map of variable to {name, key}: takes the context of a service, or of none with
+     only root, for what all have. */}}
 {{- define "flightline.secretVariables" -}}
 {{- $root := .root -}}
 {{- $fullname := include "flightline.fullname" $root -}}
@@ -101,8 +102,10 @@ ODM_GATEWAY_ENGINE: local
 {{- $_ := set $all "FLIGHTLINE_S3_ACCESS_KEY" (dict "name" .) -}}
 {{- $_ := set $all "FLIGHTLINE_S3_SECRET_KEY" (dict "name" .) -}}
 {{- end -}}
-{{- $family := (index $root.Values.services .facts.settingsOf).secrets -}}
-{{- $all = mergeOverwrite $all $root.Values.secrets $family .values.secrets -}}
+{{- $all = mergeOverwrite $all $root.Values.secrets -}}
+{{- if .facts -}}
+{{- $all = mergeOverwrite $all (index $root.Values.services .facts.settingsOf).secrets .values.secrets -}}
+{{- end -}}
 {{- range $name, $from := $all }}
 {{ $name }}: {name: {{ $from.name | quote }}, key: {{ $from.key | default $name | quote }}}
 {{- end -}}

@@ -152,15 +152,7 @@ spec:
 - name: data
   emptyDir:
     sizeLimit: {{ .values.scratch.data }}
-{{- if .root.Values.vault.role }}
-- name: vault-token
-  projected:
-    sources:
-      - serviceAccountToken:
-          path: token
-          audience: {{ .root.Values.vault.audience }}
-          expirationSeconds: 600
-{{- end }}
+{{- include "flightline.vaultVolume" .root }}
 {{- if and (eq .name "odm-gateway") .root.Values.argo.kubeconfig.secret }}
 - name: kubeconfig
   secret:
@@ -169,6 +161,21 @@ spec:
 {{- end }}
 {{- with .values.extraVolumes }}
 {{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The token by which a pod logs in to Vault; nothing where it does not. */}}
+{{- define "flightline.vaultVolume" -}}
+{{- with .Values.vault }}
+{{- if .role }}
+- name: vault-token
+  projected:
+    sources:
+      - serviceAccountToken:
+          path: token
+          audience: {{ .audience }}
+          expirationSeconds: 600
+{{- end }}
 {{- end }}
 {{- end -}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ def session(command: str, *, quiet_logs: bool = False, as_json: bool = False) ->
         settings = load(PlatformSettings)
         level = "error" if quiet_logs and settings.log_level == "info" else settings.log_level
         configure_logging("flightline", log_format=settings.log_format, level=level)
+        if quiet_logs:
+            logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # the command says it in its own words
         yield settings
     except (Exception, KeyboardInterrupt) as raised:
         code, error = _judged(raised)

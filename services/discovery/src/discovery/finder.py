@@ -23,6 +23,7 @@ from discovery.domain.flights import (
     wanting,
 )
 from discovery.domain.places import shown_to_all
+from discovery.metrics import ANNOUNCED
 from shared.errors import InvalidInputError, NotFoundError
 from shared.events import Event, FlightFound, FlightOptions, new_event
 from shared.sources import (
@@ -191,6 +192,8 @@ class Finder:
         with Span("announce flight", parent=parent, is_kept=False) as span:
             document = await self._looked_at(known.flight_id, _listing(files), options, asked_in, is_marked)
             span.is_kept = bool(document.record.outbox)
+        if span.is_kept:
+            ANNOUNCED.inc()
         state, images = document.body.state, len(files.images)
         log.debug("flight.observed", flight_id=known.flight_id, state=state, images=images)
         return document.body

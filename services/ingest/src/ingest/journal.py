@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from ingest.domain.transfers import UNLUCKY, FileRecord, FileState, Rejection, Transfer, transfer_id
+from ingest.metrics import FILES
 from shared.sources import Entry
 from shared.state import AlreadyExistsError, Collection
 
@@ -61,6 +62,8 @@ class Journal:
             except AlreadyExistsError:  # of a file that was replaced since
                 await self._lines.update(name, lambda _: line)
         self._known[line.path] = line
+        if line.is_done:
+            FILES.labels(line.rejected_as.value if line.rejected_as else "staged").inc()
         return line
 
     def _is_kept(self, line: FileRecord) -> bool:

@@ -15,6 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from ingest.copying import Copier, FlightChangedError
 from ingest.domain.transfers import UNDER_WAY, Staged, Transfer, TransferState, begun
+from ingest.metrics import TRANSFERS
 from ingest.sweeping import forget_halves, sweep
 from ingest.tally import Tally
 from ingest.telling import failed, finished, postponed, swept, waiting_for_login
@@ -99,24 +100,30 @@ class TransferLoop:
         try:
             staged = await self._copied(document, tally)
         except _StoppedError:
+            TRANSFERS.labels("stopped").inc()
             log.info("transfer.stopped")
             return partial(Change, release=True)
         except LoginNeededError as error:
+            TRANSFERS.labels("needs_login").inc()
             log.warning("transfer.needs_login", error=str(error))
             return partial(waiting_for_login, error=str(error), every=self.login_checked_every)
         except PermanentError as error:
+            TRANSFERS.labels("failed").inc()
             if isinstance(error, FlightChangedError):
                 await forget_halves(transfer, self.copier.objects, self.copier.lines)
             return partial(failed, error=str(error))
         except TransientError as error:
             return await self._interrupted(transfer, tally, error)
         except Exception as error:  # a bug must not keep the other transfers waiting
+            TRANSFERS.labels("failed").inc()
             log.exception("transfer.broken")
             return partial(failed, error=f"internal error, please report it: {type(error).__name__}: {error}")
+        TRANSFERS.labels("staged").inc()
         log.info("transfer.staged", images=staged.image_count, rejected=staged.rejected_count)
         return partial(finished, staged=staged, amounts=tally.amounts)
 
     async def _interrupted(self, transfer: Transfer, tally: Tally, error: TransientError) -> Outcome:
+        TRANSFERS.labels("interrupted").inc()
         log.warning("transfer.interrupted", error=str(error), attempt=transfer.attempt + 1)
         await self._tell(transfer, tally, f"interrupted: {error}")
         return partial(postponed, error=str(error), ladder=self.retry_after, at_least=error.retry_after)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from ingest.domain.speed import Speed
 from ingest.domain.transfers import Amounts, FileRecord, Rejection
+from ingest.metrics import BYTES
 from shared.sources import Entry
 
 
@@ -39,11 +40,13 @@ class Tally:
         """Note that bytes of a file came."""
         self._passing[entry.path] += more_bytes
         self._read_bytes += more_bytes
+        BYTES.labels("read").inc(more_bytes)
         self._speed.add(more_bytes, time.monotonic())
 
     def reused(self, entry: Entry) -> None:
         """Note that the store had a file's content."""
         self._reused_bytes += entry.size_bytes
+        BYTES.labels("reused").inc(entry.size_bytes)
 
     def settle(self, entry: Entry) -> None:
         """Note that nothing of a file is on its way any more."""

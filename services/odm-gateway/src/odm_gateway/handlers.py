@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -16,13 +17,24 @@ from odm_gateway.domain.completion import SOURCE, completion
 from odm_gateway.domain.identity import task_id_of, task_key
 from odm_gateway.domain.options import OptionTable
 from odm_gateway.domain.tasks import Flight, Status, Task, ended, too_many_images
-from odm_gateway.domain.webhooks import Hook, attempt_of, forgotten_at, hooks_to_tell, payload, task_of, told
+from odm_gateway.domain.webhooks import (
+    TELLING_S,
+    Hook,
+    attempt_of,
+    forgotten_at,
+    hooks_to_tell,
+    payload,
+    task_of,
+    telling,
+    told,
+)
 from shared.errors import InvalidInputError, NotFoundError, TransientError
 from shared.events import Event, ImagesStaged, Option, TaskCompleted
 from shared.objects.port import ObjectStore
 from shared.state import Change, Collection
 
 IMAGE_LIST = "images.json"
+LOOK_AGAIN_S = 0.2
 IMAGE_LIST_AT_MOST_BYTES = 16 << 20
 """Some 100 bytes per image; a longer list is left out of what webhooks are sent."""
 
@@ -110,17 +122,62 @@ async def tell_webhooks(
     if event.source != SOURCE:
         return
     document = await tasks.get(task_key(event.data.task_id))
-    task = document.body if document else task_of(event.data)
-    attempt = attempt_of(task, event.id) if document else task.attempt
-    hooks = hooks_to_tell(task, node_hook, attempt) if attempt else []
-    if attempt is None or not hooks:
+    if document is None:
+        task = task_of(event.data)
+        if hooks := hooks_to_tell(task, node_hook, task.attempt):
+            await _tell(task, event, hooks, [], objects=objects, post=post)
+    while document:
+        task, attempt = document.body, attempt_of(document.body, event.id)
+        hooks = hooks_to_tell(task, node_hook, attempt) if attempt else []
+        if attempt is None or not hooks:
+            return
+        async with _turn_to_tell(tasks, task, attempt) as names:
+            if names is not None:
+                await _tell(task, event, hooks, names, objects=objects, post=post)
+                return
+        await asyncio.sleep(LOOK_AGAIN_S)  # another replica heard the same event, and tells
+        document = await tasks.get(document.id)
+
+
+@asynccontextmanager
+async def _turn_to_tell(tasks: Collection[Task], task: Task, attempt: int) -> AsyncIterator[list[str] | None]:
+    """Give a list for the names of webhooks that were told, which are written down; None: others tell."""
+    now_s = time.time()
+    try:
+        began = await tasks.update(task_key(task.id), lambda now: _begun(now, task, now_s))
+    except NotFoundError:  # removed this moment: nobody would remember
+        yield []
         return
-    body = await _webhook_body(task, event.data, objects)
-    outcomes = await asyncio.gather(*(post(hook, body, event.id) for hook in hooks), return_exceptions=True)
-    if names := [hook.name for hook, outcome in zip(hooks, outcomes, strict=True) if outcome is None]:
-        log.info("webhooks.told", hooks=names)
+    if began.body.telling_until_s != now_s + TELLING_S:
+        yield None
+        return
+    names: list[str] = []
+    try:
+        yield names
+    finally:
         with suppress(NotFoundError):  # its task was removed meanwhile
             await tasks.update(task_key(task.id), lambda now: _after_telling(now, attempt, names))
+
+
+def _begun(now: Task, seen: Task, now_s: float) -> Task | None:
+    return telling(now, now_s) if now.hooks_told == seen.hooks_told else None
+
+
+async def _tell(
+    task: Task,
+    event: Event[TaskCompleted],
+    hooks: Sequence[Hook],
+    names: list[str],
+    *,
+    objects: ObjectStore,
+    post: Post,
+) -> None:
+    """Tell ``hooks``, and add those that heard to ``names``."""
+    body = await _webhook_body(task, event.data, objects)
+    outcomes = await asyncio.gather(*(post(hook, body, event.id) for hook in hooks), return_exceptions=True)
+    names += [hook.name for hook, outcome in zip(hooks, outcomes, strict=True) if outcome is None]
+    if names:
+        log.info("webhooks.told", hooks=names)
     _raise_worst(outcomes)
 
 

@@ -21,6 +21,7 @@ from odm_gateway.domain.submodels import splits, with_cluster
 from odm_gateway.domain.tasks import Status, Task, begun, handed_back, removed, tidied
 from odm_gateway.domain.webhooks import forgotten_at
 from odm_gateway.ends import told
+from odm_gateway.metrics import note_end
 from odm_gateway.ports import Engine, Job
 from odm_gateway.retention import delete_objects
 from odm_gateway.running import Ending, Run
@@ -249,6 +250,7 @@ class TaskLoop:
                 log.warning("state.unavailable", error=str(error))
                 await asyncio.sleep(POLL_S)
             else:
+                note_end(task)
                 log.info("task.ended", status=task.status.name.lower(), error=task.error)
                 return
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.util import find_spec
@@ -28,6 +29,7 @@ from odm_gateway.domain.tasks import Task
 from odm_gateway.domain.uploads import Draft, Limits, UploadedFile
 from odm_gateway.handlers import start_task, tell_webhooks
 from odm_gateway.loops import TASKS, TaskLoop
+from odm_gateway.metrics import count_tasks
 from odm_gateway.node import Node
 from odm_gateway.ports import Engine
 from odm_gateway.retention import Retention
@@ -107,6 +109,7 @@ def resources(
             uploads = _uploads(settings, on, tasks)
             service.background("uploads", UploadTidying(uploads, settings.cleanup_uploads).run)
             service.background("tasks", loop.run)
+            service.background("task counts", partial(count_tasks, tasks, dict(settings.shares)))
             service.background("tidy", loop.tidy)
             async with messaging(service, bus, consumer, relay):
                 node = _node(settings, on, table, loop, uploads)

@@ -81,7 +81,8 @@ class Link:
             async with asyncio.timeout(within_s):
                 await self._connected.wait()
         except TimeoutError as error:
-            raise TransientError(f"RabbitMQ at {self.address} cannot be reached: {self.refusal!r}") from error
+            why = repr(self.refusal) if self.refusal else "no answer"
+            raise TransientError(f"RabbitMQ at {self.address} cannot be reached: {why}") from error
         assert self._connection is not None
         return self._connection
 

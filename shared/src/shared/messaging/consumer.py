@@ -43,6 +43,7 @@ class _Route:
         handler: Callable[[Event[Any]], Awaitable[None]],
     ) -> None:
         self.queue = subscription.queue
+        self.span_name = f"process {self.queue}"
         self.data_type = data_type
         self.handler = handler
         self.labels = (subscription.service, subscription.event_type)
@@ -173,7 +174,7 @@ class Consumer:
         except Exception as error:  # noqa: BLE001 - whatever it is, the queue goes on
             await self._fail(route, delivery, error)
             return
-        with processing(route.queue, delivery, event) as span:
+        with processing(route.span_name, route.queue, delivery, event) as span:
             try:
                 await _call(route, heard_in(span, event))
             except asyncio.CancelledError as error:

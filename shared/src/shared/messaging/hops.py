@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -19,23 +19,24 @@ HEADER = "traceparent"
 _ATTRIBUTE = re.compile(rb'"traceparent":"([^"]*)"')
 
 
-@contextmanager
-def sending(message: Message) -> Iterator[Message]:
+def sending(message: Message) -> AbstractContextManager[Message]:
     """Trace the sending of one of our events, where spans are collected, and yield it with that said."""
-    if not is_collecting():
-        yield message
-        return
+    return _traced(message) if is_collecting() else nullcontext(message)
+
+
+@contextmanager
+def _traced(message: Message) -> Iterator[Message]:
     with Span(f"send {message.routing_key}", Kind.PRODUCER, parent=_decided_in(message)) as span:
         if span.is_collected:
             span.attributes.update(_attributes(EXCHANGE, "send", message))
         yield replace(message, headers={**message.headers, HEADER: span.context.traceparent})
 
 
-def processing(queue: str, delivery: Delivery, event: Event[Any]) -> Span:
+def processing(name: str, queue: str, delivery: Delivery, event: Event[Any]) -> Span:
     """Return the span of one attempt at an event; all attempts are children of what sent it."""
     message = delivery.message
     parent = parse_traceparent(message.headers.get(HEADER)) or parse_traceparent(event.traceparent)
-    span = Span(f"process {queue}", Kind.CONSUMER, parent=parent)
+    span = Span(name, Kind.CONSUMER, parent)
     if span.is_collected:
         span.attributes.update(_attributes(queue, "process", message))
         span.attributes["flightline.attempt"] = delivery.attempt
@@ -44,7 +45,12 @@ def processing(queue: str, delivery: Delivery, event: Event[Any]) -> Span:
 
 
 def heard_in(span: Span, event: Event[Any]) -> Event[Any]:
-    """Return ``event`` as handled in ``span``: what is kept of it, and told because of it, belongs there."""
+    """Return ``event`` as handled in ``span``: what is kept of it, and told because of it, belongs there.
+
+    Where nobody is told of the span, what led to it is the better parent.
+    """
+    if event.traceparent is not None and not span.is_collected:
+        return event
     return event.model_copy(update={"traceparent": span.context.traceparent})
 
 

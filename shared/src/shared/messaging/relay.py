@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import structlog
 
 from shared.errors import PermanentError, TransientError
 from shared.messaging.codec import STRUCTURED_TYPE
 from shared.messaging.hops import sending
-from shared.messaging.metrics import EVENTS_PUBLISHED, OUTBOX_DOCUMENTS
+from shared.messaging.metrics import EVENTS_PUBLISHED, OUTBOX_DOCUMENTS, OUTBOX_OLDEST_SECONDS
 from shared.messaging.port import Message, Transport, UnroutableError
 from shared.rhythm import until_next_s
 from shared.state.port import OutboxEntry, Record, RevisionError, Store
@@ -22,6 +24,8 @@ log = structlog.get_logger(__name__)
 LOOK_EVERY_S = 1.0
 DOCUMENTS_AT_ONCE = 100
 LONGEST_PAUSE_S = 30.0
+
+_TIME = re.compile(r'"time":"([^"]+)"')
 
 
 class OutboxRelay:
@@ -71,6 +75,7 @@ class OutboxRelay:
         """Relay the documents that wait longest; return how many got rid of everything."""
         records = await self._store.pending(collection, DOCUMENTS_AT_ONCE)
         OUTBOX_DOCUMENTS.labels(collection).set(len(records))
+        OUTBOX_OLDEST_SECONDS.labels(collection).set(_oldest_s(records))
         outcomes = await asyncio.gather(
             *(self._relay(collection, record) for record in records), return_exceptions=True
         )
@@ -100,15 +105,15 @@ class OutboxRelay:
                 await self._transport.publish(message)
         except UnroutableError as error:
             log.warning("outbox.unrouted", event_id=entry.id, event_type=entry.type, error=str(error))
-            EVENTS_PUBLISHED.labels("unrouted").inc()
+            EVENTS_PUBLISHED.labels(entry.type, "unrouted").inc()
         except PermanentError as error:
             log.error(  # noqa: TRY400 - the trace would tell nothing that the message does not
                 "outbox.refused", document=f"{collection}/{record.id}", event_id=entry.id, error=str(error)
             )
-            EVENTS_PUBLISHED.labels("refused").inc()
+            EVENTS_PUBLISHED.labels(entry.type, "refused").inc()
             return False
         else:
-            EVENTS_PUBLISHED.labels("published").inc()
+            EVENTS_PUBLISHED.labels(entry.type, "published").inc()
         return True
 
     async def _cross_off(self, collection: str, record: Record, told: set[str]) -> None:
@@ -124,3 +129,12 @@ class OutboxRelay:
                 current = await self._store.get(collection, record.id)
             else:
                 return
+
+
+def _oldest_s(records: Sequence[Record]) -> float:
+    """Return for how long the first event has waited; attributes come before the data."""
+    entry = records[0].outbox[0] if records and records[0].outbox else None
+    found = _TIME.search(entry.event) if entry else None
+    if found is None:
+        return 0.0
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(found[1])).total_seconds())

@@ -20,6 +20,7 @@ try:
 
     from shared.objects.s3_body import sign_hashed_bodies
     from shared.objects.s3_send import Sender, ShortWay
+    from shared.objects.s3_watch import watch_calls
 except ImportError as missing:
     raise PermanentError("S3 needs the extra shared[s3]: pip install 'shared[s3]'") from missing
 
@@ -105,6 +106,7 @@ def _client(session: Any, server: Server) -> Any:
 async def _signing(creating: Any) -> AsyncIterator[Any]:
     async with creating as client:
         sign_hashed_bodies(client)
+        watch_calls(client)
         yield client
 
 

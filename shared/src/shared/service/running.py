@@ -6,13 +6,16 @@ Commands that run services for one piece of work need no web framework, which ta
 from __future__ import annotations
 
 import asyncio
+import platform
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 import structlog
+from prometheus_client import Gauge
 
 from shared.service.loops import Loop, Supervised
 from shared.service.readiness import Check, Health
@@ -23,6 +26,10 @@ State = Mapping[str, Any]
 
 HAND_BACK = timedelta(seconds=5)
 """Beyond the grace period: for handing back what did not finish, and for the outbox."""
+
+BUILD_INFO = Gauge(
+    "flightline_build_info", "1 for each service of the process.", ["service", "version", "python"]
+)
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +127,7 @@ async def running(
         settings: Token and grace period.
     """
     service = Service(name, settings)
+    BUILD_INFO.labels(name, version("shared"), platform.python_version()).set(1)
     async with AsyncExitStack() as stack:
         with structlog.contextvars.bound_contextvars(service=name):  # what starts here inherits it
             state = await stack.enter_async_context(resources(service))

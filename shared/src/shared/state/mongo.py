@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from shared.errors import InvalidInputError, PermanentError, StorageFullError, TransientError
+from shared.state.metrics import note_taken
 from shared.state.mongo_form import (
     INDEXED_ID,
     Bson,
@@ -148,9 +150,13 @@ class MongoStore:
                 matching_all([*matching(query.where), {"lease_until": {"$lte": to_us(claim.now)}}]),
                 {"$set": lease, "$inc": {"revision": 1}},
                 sort=sort_keys(query),
-                return_document=ReturnDocument.AFTER,
+                return_document=ReturnDocument.BEFORE,
             )
-        return to_record(document) if document else None
+        if document is None:
+            return None
+        before = to_record(document)
+        note_taken(collection, before)
+        return replace(before, revision=before.revision + 1, lease=claim.lease)
 
     async def find(
         self,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.state.documents import Collection, LeaseLostError
+from shared.state.metrics import LEASE_TAKEOVERS
 from shared.state.port import Where
 
 START_TIME_FIELD = 19
@@ -51,6 +52,7 @@ async def release_gone(collection: Collection[Any], where: Where) -> int:
                 await collection.release(document.id, owner=lease.owner)
             except LeaseLostError:  # somebody else was faster
                 continue
+            LEASE_TAKEOVERS.labels(collection.spec.name, "gone").inc()
             released += 1
     return released
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from shared.errors import ConflictError
 from shared.sqlite import Database
+from shared.state.metrics import note_taken
 from shared.state.port import (
     AlreadyExistsError,
     Claim,
@@ -295,6 +296,7 @@ def _claim(connection: sqlite3.Connection, query: Query, claim: Claim) -> Record
     if row is None:
         return None
     found = _record(row)
+    note_taken(query.spec.name, found)
     connection.execute(
         f'UPDATE "{query.spec.name}" SET revision = revision + 1, lease_owner = ?, lease_until = ?'  # noqa: S608
         " WHERE id = ?",

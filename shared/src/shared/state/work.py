@@ -17,6 +17,7 @@ from shared.errors import PermanentError, TransientError
 from shared.rhythm import until_next_s
 from shared.state.documents import Collection, Document, LeaseLostError
 from shared.state.lease import hold
+from shared.state.metrics import LEASES_LOST
 from shared.state.owner import process_owner, release_gone
 from shared.state.port import Between, Order, Where
 from shared.tracing import Kind, Span, TraceContext, parse_traceparent
@@ -90,6 +91,7 @@ class WorkQueue(Generic[M]):
             async with hold(self.collection, document.id, owner=self.owner, hold=self.lease):
                 await work(document)
         except LeaseLostError as error:
+            LEASES_LOST.labels(self.collection.spec.name).inc()
             log.warning("work.taken_over", error=str(error))
         except TransientError as error:  # the store itself: the lease lapses and the work goes on from there
             log.warning("work.unrecorded", document=document.id, error=str(error))

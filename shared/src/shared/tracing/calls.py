@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from prometheus_client import Histogram
-
+from shared.outgoing import SECONDS
 from shared.tracing.spans import Kind, Span, current
 
 if TYPE_CHECKING:
@@ -14,13 +13,6 @@ if TYPE_CHECKING:
 
 FIRST_ERROR = 400
 METHODS = frozenset({"DELETE", "GET", "HEAD", "MKCOL", "MOVE", "POST", "PROPFIND", "PROPPATCH", "PUT"})
-
-SECONDS = Histogram(
-    "flightline_outgoing_request_seconds",
-    "Time until an outside system began to answer.",
-    ["system", "method", "outcome"],
-    buckets=(0.01, 0.05, 0.2, 1, 5, 20, 60),
-)
 
 
 def watched(system: str) -> ClientMiddlewareType:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
 from typing import Self
@@ -97,7 +97,6 @@ def record(
     )
 
 
-@dataclass(slots=True)
 class Span:
     """One hop: ``with Span("process …", Kind.CONSUMER, parent=…):``; an exception that leaves it fails it.
 
@@ -105,21 +104,36 @@ class Span:
     else led to it, such as the other events of a batch, is linked.
     """
 
-    name: str
-    kind: Kind = Kind.INTERNAL
-    parent: TraceContext | None = None
-    links: tuple[TraceContext, ...] = ()
-    attributes: dict[str, Value] = field(default_factory=dict)
-    error: str | None = None
-    is_kept: bool = True
-    """Set to False, nobody is told of it: routine, such as probes."""
-    context: TraceContext = field(init=False)
-    _started_ns: int = 0
-    _token: Token[TraceContext | None] | None = None
+    __slots__ = (
+        "_started_ns", "_token", "attributes", "context", "error", "is_kept", "kind", "links", "name",
+        "parent",
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        self.parent = self.parent or _current.get()
+    def __init__(
+        self,
+        name: str,
+        kind: Kind = Kind.INTERNAL,
+        parent: TraceContext | None = None,
+        *,
+        links: tuple[TraceContext, ...] = (),
+        is_kept: bool = True,
+    ) -> None:
+        """Make the span's ids; it begins when it is entered.
+
+        Args:
+            name: What is done, without ids.
+            kind: Which side of a hop.
+            parent: What led to it; None: the current span.
+            links: What else did.
+            is_kept: Whether anybody is told of it: not of routine, such as probes.
+        """
+        self.name, self.kind, self.links, self.is_kept = name, kind, links, is_kept
+        self.parent = parent if parent is not None else _current.get()
         self.context = next_context(self.parent, _collecting.ratio)
+        self.attributes: dict[str, Value] = {}
+        self.error: str | None = None
+        self._started_ns = 0
+        self._token: Token[TraceContext | None] | None = None
 
     def __enter__(self) -> Self:
         if self.is_collected:

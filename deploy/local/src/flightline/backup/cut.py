@@ -37,9 +37,12 @@ def cut(paths: Sequence[Path]) -> Iterator[list[sqlite3.Connection]]:
 
 def copy(reader: sqlite3.Connection, target: Path) -> None:
     """Write what ``reader`` sees into the new file ``target``, as one file that needs no other."""
-    with closing(sqlite3.connect(target, isolation_level=None)) as connection:
-        reader.backup(connection, pages=PAGES_AT_ONCE)
-        connection.execute("PRAGMA journal_mode=DELETE")
+    try:
+        with closing(sqlite3.connect(target, isolation_level=None)) as connection:
+            reader.backup(connection, pages=PAGES_AT_ONCE)
+            connection.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.Error as error:
+        raise translated(error, target) from error
 
 
 def _opened(stack: ExitStack, path: Path) -> sqlite3.Connection:

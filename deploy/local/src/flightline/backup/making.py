@@ -37,7 +37,8 @@ from shared.errors import InvalidInputError
 from shared.messaging.bus import open_transport
 from shared.messaging.port import Topology
 from shared.messaging.sqlite import open_sqlite
-from shared.objects.disk import sync_folder
+from shared.objects.disk import errors_translated, sync_folder
+from shared.objects.open import folder_path
 from shared.platform import open_object_store
 from shared.settings import PlatformSettings
 from shared.sqlite import open_database
@@ -71,14 +72,16 @@ async def make_backup(settings: PlatformSettings, folder: Path, show: Display) -
     Raises:
         InvalidInputError: The folder holds something, or lies where the objects do.
         DamagedError: A file of the embedded backends is damaged.
+        StorageFullError: There is too little room for it; nothing is left of it.
     """
     _check_place(settings, folder)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True, mode=0o700)
     try:
-        manifest = await _filled(settings, partial, show)
-        await asyncio.to_thread(_publish, partial, folder, manifest)
+        with errors_translated(folder.parent):
+            partial.mkdir(parents=True, mode=0o700)
+            manifest = await _filled(settings, partial, show)
+            await asyncio.to_thread(_publish, partial, folder, manifest)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -88,11 +91,13 @@ async def make_backup(settings: PlatformSettings, folder: Path, show: Display) -
 def _check_place(settings: PlatformSettings, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} holds something already: name a new folder", field="FOLDER")
-    if settings.objects.startswith("file:") and folder.is_relative_to(settings.home):
-        raise InvalidInputError(
-            f"{folder} lies in {settings.home}, which is to be backed up: name a folder on another disk",
-            field="FOLDER",
-        )
+    objects = [folder_path(settings.objects)] if settings.objects.startswith("file:") else []
+    for ours in (settings.home, *objects):
+        if folder.resolve().is_relative_to(ours.resolve()):
+            raise InvalidInputError(
+                f"{folder} lies in {ours}, which is to be backed up: name a folder on another disk",
+                field="FOLDER",
+            )
 
 
 async def _filled(settings: PlatformSettings, folder: Path, show: Display) -> Manifest:

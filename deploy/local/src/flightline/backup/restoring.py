@@ -33,7 +33,7 @@ from shared.messaging.bus import open_transport
 from shared.messaging.port import Topology
 from shared.messaging.sqlite import open_sqlite
 from shared.messaging.sqlite_owners import Owner
-from shared.objects.disk import sync_folder
+from shared.objects.disk import errors_translated, sync_folder
 from shared.objects.file import FileObjects
 from shared.platform import open_object_store, open_platform
 from shared.settings import PlatformSettings
@@ -84,16 +84,17 @@ async def restore(
     await _check_free(settings, occupied, force=force)
     if dry_run:
         return Restored(manifest, [str(path) for path in occupied], Told())
-    set_aside = await asyncio.to_thread(_set_aside, occupied)
-    if manifest.objects_included:
-        await _restore_objects(settings, folder, manifest, show)
-    await asyncio.to_thread(_restore_keys, settings, folder)
-    for name, path in embedded.items():
-        await asyncio.to_thread(_place, folder / name, path)
-    if STATE not in embedded:
-        await _restore_documents(settings, folder, show)
-    if BUS not in embedded:
-        await _restore_dead_letters(settings, folder)
+    with errors_translated(settings.home):
+        set_aside = await asyncio.to_thread(_set_aside, occupied)
+        if manifest.objects_included:
+            await _restore_objects(settings, folder, manifest, show)
+        await asyncio.to_thread(_restore_keys, settings, folder)
+        for name, path in embedded.items():
+            await asyncio.to_thread(_place, folder / name, path)
+        if STATE not in embedded:
+            await _restore_documents(settings, folder, show)
+        if BUS not in embedded:
+            await _restore_dead_letters(settings, folder)
     told = Told() if manifest.is_cut and BUS in embedded else await _told_again(settings, manifest)
     return Restored(manifest, set_aside, told)
 

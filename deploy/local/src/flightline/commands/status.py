@@ -37,8 +37,8 @@ def status(
 ) -> None:
     """Show what is amiss, which services answer, queues, dead letters, work in hand, and what failed.
 
-    Takes nothing from anybody, and at most three seconds; what does not answer is said. Exit code 1 if
-    something is amiss.
+    Takes nothing from anybody. What does not answer within five seconds is said, and the rest is shown.
+    Exit code 1 if something is amiss.
     """
     with session("status", quiet_logs=True, as_json=as_json) as settings:
         is_amiss = asyncio.run(_shown(settings, services, watch, as_json=as_json))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flightline.docs.events_page import events_page
+from flightline.docs.metrics_page import metrics_page
 from flightline.docs.settings_page import settings_page
 from shared.events import EVENT_TYPES
 from shared.events.asyncapi import asyncapi_document
@@ -42,6 +43,7 @@ def generated_pages() -> dict[Path, str]:
     pages[ROOT / "docs" / "asyncapi.json"] = _json(asyncapi_document())
     pages[ROOT / "docs" / "events.md"] = events_page()
     pages[ROOT / "docs" / "settings.md"] = settings_page()
+    pages[ROOT / "docs" / "metrics.md"] = metrics_page()
     return pages
 
 

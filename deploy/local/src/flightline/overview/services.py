@@ -11,6 +11,7 @@ from aiohttp import ClientConnectorError, ClientError, ClientSession, ClientTime
 
 from flightline.overview.model import ServiceLook
 from shared.errors import InvalidInputError
+from shared.service.readiness import CHECK_AT_MOST_S
 from shared.settings import ServiceSettings, load
 
 SETTINGS = {
@@ -24,7 +25,8 @@ SETTINGS = {
 """The module that has a service's settings; all of a service would take a second to import."""
 
 EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - where others listen
-ANSWER_WITHIN_S = 2.0
+ANSWER_WITHIN_S = CHECK_AT_MOST_S + 1
+"""A service that waits for a backend says which one, in that time."""
 
 
 def settings_of(service: str) -> type[ServiceSettings]:

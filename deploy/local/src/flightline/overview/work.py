@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -137,12 +138,14 @@ ENDINGS = (
 
 async def flights_by_state(store: Store) -> dict[str, int]:
     """Return how many flights are in each state."""
-    return {state.value: await store.count(FLIGHTS.name, {"state": state.value}) for state in FlightState}
+    states = [state.value for state in FlightState]
+    counts = await asyncio.gather(*(store.count(FLIGHTS.name, {"state": state}) for state in states))
+    return dict(zip(states, counts, strict=True))
 
 
 async def open_work(store: Store, now: datetime) -> list[Line]:
     """Return what there is of each kind of work."""
-    return [await _line(store, kind, now) for kind in KINDS]
+    return await asyncio.gather(*(_line(store, kind, now) for kind in KINDS))
 
 
 async def declare(store: Store) -> None:
@@ -152,10 +155,10 @@ async def declare(store: Store) -> None:
 
 async def failures(store: Store, now: datetime) -> list[Failure]:
     """Return what failed last."""
-    found = [failure for ending in ENDINGS for failure in await _failures(store, ending)]
+    found = await asyncio.gather(*(_failures(store, ending) for ending in ENDINGS))
     return heapq.nlargest(
         FAILURES_AT_MOST,
-        [failure for failure in found if now - failure.at < FAILED_WITHIN],
+        [failure for kind in found for failure in kind if now - failure.at < FAILED_WITHIN],
         key=lambda failure: failure.at,
     )
 

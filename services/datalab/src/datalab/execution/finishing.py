@@ -21,8 +21,10 @@ from datalab.execution.events import CALLS
 from datalab.execution.line import WAITING, Line
 from datalab.execution.storing import Storing
 from datalab.execution.wanting import Wanting, called_again
+from datalab.metrics import WAITING as WAITING_COMPUTATIONS
 from shared.errors import NotFoundError, TransientError
 from shared.messaging.port import Transport
+from shared.rhythm import until_next_s
 from shared.state import Between, Change, Document, LeaseLostError, OneOf, Order, RevisionError, Where
 from shared.state.work import WorkQueue
 
@@ -33,6 +35,7 @@ LOOK_AT_MOST = timedelta(days=1)
 """How long a computation is left alone whose operations are there."""
 SWEEP_AFTER = 2
 """Leases."""
+COUNT_EVERY_S = 60.0
 AGAIN_S = 10.0
 """When to look once more at what was asked for while it was about to go."""
 
@@ -86,6 +89,15 @@ class Finishing:
             except TransientError as error:
                 log.warning("state.unavailable", error=str(error))
             await asyncio.sleep(self.call_every_s)
+
+    async def count(self) -> None:
+        """Count what waits, for ever."""
+        while True:
+            try:
+                WAITING_COMPUTATIONS.set(await self.wanting.computations.count(WAITING))
+            except TransientError as error:
+                log.debug("computations.not_counted", error=str(error))
+            await asyncio.sleep(until_next_s(COUNT_EVERY_S))
 
     async def finish(self, key: str) -> None:
         """Tell the operations of a computation how it ended; again from anywhere."""

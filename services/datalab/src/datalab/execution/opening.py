@@ -168,6 +168,7 @@ async def _parts(
         )
         service.background("finishing", finishing.run)
         service.background("calls", finishing.call_again)
+        service.background("counts", finishing.count)
         if slots:
             processes = Processes(
                 settings.memory_bytes,

@@ -21,6 +21,7 @@ import structlog
 from pydantic import ValidationError
 
 from datalab.execution.job import ANSWER, Job, Made, Said
+from datalab.execution.machine_code import numba_environment
 from datalab.operations.operation import OperationError
 from shared.errors import DamagedError, PermanentError, StorageFullError, TransientError
 from shared.warm import WarmProcesses, kill, starting
@@ -110,7 +111,8 @@ class _Process:
     async def started(cls, memory_bytes: int, code_cache: Path) -> Self:
         command = (sys.executable, "-m", "datalab.execution.child")
         arguments = (os.getpid(), NICENESS, memory_bytes)
-        environment = os.environ | _ENVIRONMENT | {"NUMBA_CACHE_DIR": str(code_cache)}
+        code = await asyncio.to_thread(numba_environment, code_cache)
+        environment = os.environ | _ENVIRONMENT | code
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,

@@ -34,6 +34,7 @@ from datalab.execution.finishing import Finishing
 from datalab.execution.line import BY_TURN, WAITING
 from datalab.execution.processes import BrokenError, CrashedError, TooSlowError
 from datalab.execution.wanting import called_again
+from datalab.metrics import COMPUTATION_SECONDS, COMPUTATIONS
 from shared.errors import NotFoundError, PermanentError, TransientError
 from shared.events import Event
 from shared.state import Change, Collection, Document, LeaseLostError, Where
@@ -167,6 +168,8 @@ class Working:
             self._line_up_at(ended.due_s)
         else:
             took_s = (ended.ended_us - ended.started_us) / 1e6
+            COMPUTATIONS.labels(ended.name, ended.state.value.lower()).inc()
+            COMPUTATION_SECONDS.labels(ended.name).observe(max(0.0, took_s))
             log.info("computation.ended", state=ended.state.value, error=ended.message, took_s=took_s)
             await self.finishing.finish(one.key)
 

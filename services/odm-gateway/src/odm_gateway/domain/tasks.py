@@ -106,6 +106,8 @@ class Task(BaseModel):
     """URL that is told of the end."""
     hooks_told: tuple[str, ...] = ()
     """Which webhooks have heard of which end; see ``odm_gateway.domain.webhooks``."""
+    telling_until_s: float = 0.0
+    """Somebody tells webhooks, whom others wait for until then, in seconds since 1970."""
     flight: Flight | None = None
     traceparent: str | None = None
     """The span in which it was asked for."""

@@ -17,6 +17,9 @@ from shared.events import TaskCompleted
 IGNORED_CHARACTERS = 3
 """NodeODM takes a webhook of so few characters for none."""
 
+TELLING_S = 15.0
+"""Longer than a webhook may take to answer; whoever has not told it by then has died."""
+
 PATIENCE = timedelta(hours=2)
 """A removed task's document outlives it for as long as its webhook may still be retried."""
 
@@ -72,10 +75,17 @@ def hooks_to_tell(task: Task, node_hook: str | None, attempt: int) -> list[Hook]
     return [hook for hook in hooks if hook and _mark(attempt, hook.name) not in task.hooks_told]
 
 
+def telling(task: Task, now_s: float) -> Task | None:
+    """Return the task as one of whose end somebody tells; None: somebody else does."""
+    if task.telling_until_s > now_s:
+        return None
+    return task.model_copy(update={"telling_until_s": now_s + TELLING_S})
+
+
 def told(task: Task, attempt: int, names: Sequence[str]) -> Task:
-    """Return the task with hooks that have heard of the end of ``attempt``."""
+    """Return the task with hooks that have heard of the end of ``attempt``, and nobody telling any more."""
     marks = (*task.hooks_told, *(_mark(attempt, name) for name in names))
-    return task.model_copy(update={"hooks_told": tuple(dict.fromkeys(marks))})
+    return task.model_copy(update={"hooks_told": tuple(dict.fromkeys(marks)), "telling_until_s": 0.0})
 
 
 def forgotten_at(task: Task, now: datetime) -> datetime:

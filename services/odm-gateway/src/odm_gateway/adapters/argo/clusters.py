@@ -17,7 +17,7 @@ from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from lightkube.core.exceptions import ConfigError
 
 from odm_gateway.adapters.argo.kubernetes import WORKFLOWS, Kubernetes
-from odm_gateway.adapters.argo.reflector import Pace, Reflector
+from odm_gateway.adapters.argo.reflector import WINDOW, Pace, Reflector
 from odm_gateway.adapters.argo.submission import OURS
 from odm_gateway.argo_config import Context
 from shared.errors import InvalidInputError, TransientError
@@ -163,6 +163,8 @@ async def open_clusters(
             kubernetes = Kubernetes(http, namespace or config.namespace)
             reflector = Reflector(kubernetes, context.name, OURS, pace or Pace())
             by_name[context.name] = Cluster(context, kubernetes, reflector)
+        for name in by_name:
+            WINDOW.labels(name).set(math.inf if window is None else window)
         yield Clusters(by_name, window)
 
 

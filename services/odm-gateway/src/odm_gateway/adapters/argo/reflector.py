@@ -25,6 +25,9 @@ WATCH_RESTARTS = Counter(
 WATCH_LAG_SECONDS = Gauge(
     "flightline_odm_watch_lag_seconds", "Time since a cluster was last heard of.", ["cluster"]
 )
+WINDOW = Gauge(
+    "flightline_odm_window_workflows", "Workflows that may be open together in a cluster.", ["cluster"]
+)
 OPEN_WORKFLOWS = Gauge("flightline_odm_open_workflows", "Workflows that have not ended.", ["cluster"])
 
 log = structlog.get_logger()
