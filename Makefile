@@ -61,7 +61,7 @@ check: $(SETUP) ## Check formatting, lint, types, imports between packages, lock
 	$(BIN)/python -m flightline.chart --check
 
 bench: $(SETUP) ## Measure speed and memory
-	for name in bus state objects engine pipeline gateway ingest discovery scaler mover datalab datalab_resampling datalab_photometry datalab_api; do $(BIN)/python -m "bench.$$name"; done
+	for name in bus state objects engine pipeline gateway ingest discovery scaler mover datalab datalab_resampling datalab_photometry datalab_api scale; do $(BIN)/python -m "bench.$$name"; done
 
 docs: $(SETUP) ## Write anew what is generated: events, settings, schemas, AsyncAPI, samples of this release, the chart's
 	$(BIN)/python -m flightline.docs

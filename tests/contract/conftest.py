@@ -16,6 +16,9 @@ from shared.state.open import open_store
 from shared.state.port import Store
 from tests.support.mongo import REAL_SERVER, new_database
 from tests.support.s3 import S3Server
+from tests.support.transports import url, world
+
+__all__ = ["url", "world"]
 
 STORES = ["sqlite", "nx-27017", *(["mongodb"] if REAL_SERVER else [])]
 

@@ -3,124 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
-from uuid import uuid4
 
-import aio_pika
 import pytest
 
-from shared.errors import NotFoundError, PermanentError
-from shared.messaging.bus import open_transport
+from shared.errors import PermanentError
 from shared.messaging.port import (
     UNROUTED_QUEUE,
-    DeadLetter,
-    Death,
-    Deliveries,
-    Delivery,
     Message,
-    Subscription,
-    Topology,
-    Transport,
     UnroutableError,
 )
-from shared.messaging.topology import declarations
-from tests.support.rabbitmq import session_rabbitmq
-
-RUNG = timedelta(seconds=0.3)
-SERVERS = ["sqlite", "rabbitmq", *(["other"] if "FLIGHTLINE_TEST_AMQP" in os.environ else [])]
-
-
-@dataclass(frozen=True)
-class World:
-    """A broker, and names on it that nobody else uses."""
-
-    url: str
-    topology: Topology
-    transport: Transport
-
-    @property
-    def work(self) -> Subscription:
-        return self.topology.subscriptions[0]
-
-    @property
-    def other(self) -> Subscription:
-        return self.topology.subscriptions[1]
-
-    def message(self, body: bytes = b"{}", event_id: str = "e1") -> Message:
-        return Message(body, self.work.event_type, event_id, {"ce-colour": "red"})
-
-    async def publish(self, *bodies: bytes) -> None:
-        for body in bodies:
-            await self.transport.publish(self.message(body, body.decode()))
-
-    def consume(self, prefetch: int = 10) -> AbstractAsyncContextManager[Deliveries]:
-        return self.transport.consume(self.work.queue, prefetch=prefetch)
-
-    async def dead(self) -> list[DeadLetter]:
-        return [letter async for letter in self.transport.dead_letters(self.work.queue)]
-
-    async def bury(self, *bodies: bytes) -> None:
-        await self.publish(*bodies)
-        async with self.consume() as deliveries:
-            for _ in bodies:
-                await (await soon(deliveries)).bury(Death("permanent", "PermanentError: no"))
-
-
-@pytest.fixture(params=SERVERS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite://{tmp_path}/bus.db"
-    if request.param == "other":
-        return os.environ["FLIGHTLINE_TEST_AMQP"]
-    return session_rabbitmq(request.config).url
-
-
-@pytest.fixture
-async def world(url: str) -> AsyncIterator[World]:
-    mark = uuid4().hex[:8]
-    kind = f"made-{mark}"
-    services = (Subscription(f"one-{mark}", kind), Subscription(f"two-{mark}", kind))
-    topology = Topology(services, (RUNG, 2 * RUNG))
-    async with open_transport(url) as transport:
-        await transport.declare(topology)
-        yield World(url, topology, transport)
-    if url.startswith("amqp"):
-        await delete_queues(url, topology)
-
-
-async def delete_queues(url: str, topology: Topology) -> None:
-    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-        for queue in declarations(topology).queues:
-            if queue.name != UNROUTED_QUEUE:
-                await channel.queue_delete(queue.name)
-
-
-async def soon(deliveries: Deliveries, within_s: float = 30) -> Delivery:
-    async with asyncio.timeout(within_s):
-        return await anext(deliveries)
-
-
-async def nothing(deliveries: Deliveries, for_s: float = 0.3) -> bool:
-    try:
-        await soon(deliveries, for_s)
-    except TimeoutError:
-        return True
-    return False
-
-
-async def becomes(wanted: int, count: Callable[[], Awaitable[int]], within_s: float = 30) -> bool:
-    deadline = time.monotonic() + within_s
-    while await count() != wanted:
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(0.05)
-    return True
+from tests.support.transports import RUNG, World, becomes, nothing, soon
 
 
 async def test_a_published_message_arrives_as_it_was(world: World) -> None:
@@ -273,120 +166,6 @@ async def test_declaring_twice_changes_nothing(world: World) -> None:
 
     async with world.consume() as deliveries:
         assert (await soon(deliveries)).message.body == b"1"
-
-
-async def test_a_buried_message_keeps_its_bytes_and_says_why(world: World) -> None:
-    death = Death("permanent", "PermanentError: no such flight", "line 1\nline 2", 3)
-    await world.transport.publish(world.message(b"\x00 not json"))
-
-    async with world.consume() as deliveries:
-        await (await soon(deliveries)).bury(death)
-
-    [letter] = await world.dead()
-    assert (letter.message, letter.death) == (world.message(b"\x00 not json"), death)
-    assert letter.queue == world.work.queue
-    assert letter.died_at is not None
-
-
-async def test_dead_letters_stay_in_order_however_often_they_are_looked_at(world: World) -> None:
-    await world.bury(b"1", b"2", b"3")
-
-    looks = [[letter.message.body for letter in await world.dead()] for _ in range(3)]
-
-    assert looks == [[b"1", b"2", b"3"]] * 3
-
-
-async def test_dead_letters_survive_a_look_that_is_broken_off(world: World) -> None:
-    await world.bury(b"1", b"2")
-
-    async with aclosing(world.transport.dead_letters(world.work.queue)) as letters:
-        await anext(letters)
-
-    assert [letter.message.body for letter in await world.dead()] == [b"1", b"2"]
-
-
-async def test_a_replayed_letter_is_a_first_attempt_of_the_same_event(world: World) -> None:
-    await world.bury(b"1", b"2")
-    first, second = await world.dead()
-
-    await world.transport.replay(world.work.queue, first.id)
-
-    async with world.consume() as deliveries:
-        again = await soon(deliveries)
-        assert (again.message, again.attempt) == (first.message, 1)
-    assert await world.dead() == [second]
-
-
-async def test_a_discarded_letter_is_gone_alone(world: World) -> None:
-    await world.bury(b"1", b"2", b"3")
-    first, second, third = await world.dead()
-
-    await world.transport.discard(world.work.queue, second.id)
-
-    assert await world.dead() == [first, third]
-
-
-@pytest.mark.parametrize("doing", ["replay", "discard"])
-async def test_a_letter_that_is_not_there_is_not_found(world: World, doing: str) -> None:
-    await world.bury(b"1")
-
-    with pytest.raises(NotFoundError, match="4711"):
-        await getattr(world.transport, doing)(world.work.queue, "4711")
-
-    assert len(await world.dead()) == 1
-
-
-async def test_wanted_letters_are_replayed_in_one_pass(world: World) -> None:
-    await world.bury(b"1", b"2", b"3", b"4")
-
-    async with aclosing(
-        world.transport.replay_each(world.work.queue, lambda letter: letter.message.body != b"2")
-    ) as replayed:
-        done = [letter.message.body async for letter in replayed]
-
-    assert done == [b"1", b"3", b"4"]
-    assert [letter.message.body for letter in await world.dead()] == [b"2"]
-    assert await becomes(3, lambda: world.transport.depth(world.work.queue))
-
-
-async def test_a_letter_that_dies_again_is_not_replayed_twice(world: World) -> None:
-    await world.bury(b"1", b"2")
-    died: list[bytes] = []
-
-    async with world.consume() as deliveries:
-        replayed = world.transport.replay_each(world.work.queue, lambda letter: bool(letter.id))
-        async with aclosing(replayed) as letters:
-            async for _ in letters:
-                again = await soon(deliveries)
-                await again.bury(Death("bug", "KeyError: again"))
-                died.append(again.message.body)
-
-    assert died == [b"1", b"2"]
-    assert len(await world.dead()) == 2
-
-
-async def test_wanted_letters_are_discarded_in_one_pass(world: World) -> None:
-    await world.bury(b"1", b"2", b"3")
-
-    async with aclosing(
-        world.transport.discard_each(world.work.queue, lambda letter: letter.message.body != b"2")
-    ) as discarded:
-        async for _ in discarded:
-            break
-
-    assert [letter.message.body for letter in await world.dead()] == [b"2", b"3"]
-
-
-async def test_a_letter_that_was_removed_can_be_put_back_as_it_was(world: World) -> None:
-    await world.bury(b"1")
-    [letter] = await world.dead()
-    await world.transport.discard(world.work.queue, letter.id)
-
-    await world.transport.restore(letter)
-
-    [restored] = await world.dead()
-    assert (restored.message, restored.death) == (letter.message, letter.death)
-    assert restored.died_at == letter.died_at
 
 
 async def test_what_lies_in_a_queue_and_beside_it_is_counted(world: World) -> None:

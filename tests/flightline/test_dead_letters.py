@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
+from shared.messaging.bus import open_transport
 from tests.flightline.letters import QUEUE, bury
-from tests.support.columns import Column
+from tests.support.columns import Column, kill, server_backends
+from tests.support.rabbitmq import session_rabbitmq
+from tests.support.s3 import S3Server
 
 
 @pytest.fixture
@@ -147,3 +151,55 @@ def test_an_export_leaves_everything_as_it_is(column: Column, buried: str, tmp_p
     assert ended.stdout == f"exported 1 to {export}\n", ended.stderr
     assert json.loads(export.read_text())["event_id"] == buried
     assert counts(column) == (0, 1)
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest, mongo_url: str, s3: S3Server, tmp_path: Path) -> Column:
+    (tmp_path / "home").mkdir()
+    return Column(tmp_path / "home", server_backends(session_rabbitmq(request.config), mongo_url, s3))
+
+
+def test_nothing_is_lost_when_a_replay_is_killed(servers: Column) -> None:
+    events = bury(servers, *(f"field-{number}" for number in range(30)))
+
+    with servers.running("dead-letters", "replay", "--all", "--per-second", "10") as process:
+        asyncio.run(until_replayed(servers, 3))
+        kill(process, with_children=True)
+    asyncio.run(until_all_are_back(servers, len(events)))
+    rest = servers.run("dead-letters", "replay", "--all", "--per-second", "1000")
+
+    assert 0 < int(rest.stdout.split()[1]) <= len(events) - 3, rest.stderr
+    assert asyncio.run(waiting(servers)) == set(events)
+
+
+async def until_replayed(column: Column, count: int) -> None:
+    async with open_transport(column.settings.bus) as transport, asyncio.timeout(60):
+        while await transport.depth(QUEUE) < count:
+            await asyncio.sleep(0.05)
+
+
+async def until_all_are_back(column: Column, count: int) -> None:
+    """Wait until the broker has noticed that whoever held the letters is gone."""
+    async with open_transport(column.settings.bus) as transport, asyncio.timeout(60):
+        while await transport.depth(QUEUE) + await transport.depth(f"{QUEUE}.dead") < count:
+            await asyncio.sleep(0.05)
+
+
+async def waiting(column: Column) -> set[str]:
+    """Take everything from the queue, and return whose events they are."""
+    found: set[str] = set()
+    async with (
+        open_transport(column.settings.bus) as transport,
+        transport.consume(QUEUE, prefetch=100) as deliveries,
+        asyncio.timeout(60),
+    ):
+        while await transport.depth(QUEUE) or not found:
+            while True:
+                try:
+                    async with asyncio.timeout(1):
+                        delivery = await anext(deliveries)
+                except TimeoutError:
+                    break
+                found.add(delivery.message.event_id)
+                await delivery.ack()
+    return found

@@ -99,7 +99,7 @@ async def test_servers_that_refuse_us_are_found_without_a_password(on_servers: P
     findings = await looked(backends.checks(wrong), wrong)
 
     assert "refused user or password" in findings["bus"].says
-    assert "no-such-bucket" in findings["objects"].says
+    assert "there is no such bucket" in findings["objects"].says
     assert not findings["state"].ok
     assert "wrong-password" not in str(findings)
     assert all(finding.do for finding in findings.values() if not finding.ok)

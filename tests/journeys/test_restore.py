@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,19 +21,17 @@ from datalab.numbers import Counter, Numbers
 from datalab.sessions import Sessions
 from discovery.collections import FLIGHTS
 from discovery.domain.flights import Flight, FlightState
-from flightline.backup.cut import copy, cut
 from flightline.backup.making import make_backup
-from flightline.backup.manifest import Manifest, connected
+from flightline.backup.manifest import Manifest
 from flightline.backup.restoring import Restored, restore
 from flightline.display import display
-from flightline.pipeline import Pipeline, running_pipeline
+from flightline.pipeline import SUBSCRIPTIONS, Pipeline, running_pipeline
 from odm_gateway.config import EngineKind
 from odm_gateway.domain.tasks import Status, Task
 from odm_gateway.loops import TASKS
-from shared.errors import ConflictError, DamagedError, InvalidInputError, StorageFullError
-from shared.messaging.port import DeadLetter, Message
+from shared.errors import ConflictError
+from shared.messaging.port import DeadLetter, Death, Message
 from shared.platform import Platform, open_platform
-from shared.sqlite import Database, open_database
 from shared.state import Collection
 from tests.support.columns import Column, every, inventory
 from tests.support.mongo import new_database
@@ -43,21 +39,27 @@ from tests.support.rabbitmq import session_rabbitmq
 from tests.support.webhook_receiver import Receiver, webhook_receiver
 
 FLIGHTS_UNDER_WAY = 5
+LEASE = timedelta(seconds=3)
+"""Of the process that held it, which is this one, nobody would say that it has died."""
 PAUSE = timedelta(milliseconds=200)
 TASK_S = 0.8
+SLOW_TASK_S = 8.0
+"""So long that servers are read before all tasks have ended."""
 WITHIN_S = 90.0
 UNREADABLE = b"no event"
 
 
-def overrides(receiver: Receiver, root: Path) -> dict[str, dict[str, Any]]:
-    """Return settings by which flights take about a second, one after the other."""
+def overrides(receiver: Receiver, root: Path, task_s: float = TASK_S) -> dict[str, dict[str, Any]]:
+    """Return settings by which flights are processed one after the other."""
     return {
         "odm-gateway": {
             "engine": EngineKind.SIMULATE,
-            "simulate_seconds": TASK_S,
+            "simulate_seconds": task_s,
             "tasks_at_once": 1,
             "webhook": SecretStr(f"{receiver.url}/hook"),
+            "lease": LEASE,
         },
+        "ingest": {"lease": LEASE},
         "discovery": {"roots": (root.as_uri(),), "scan_every": PAUSE, "settle": PAUSE},
     }
 
@@ -119,20 +121,22 @@ def is_busy(statuses: list[Status]) -> bool:
     return {Status.QUEUED, Status.RUNNING, Status.COMPLETED} <= set(statuses)
 
 
-async def backed_up(column: Column, flight: Path, root: Path, folder: Path) -> Manifest:
+async def backed_up(
+    column: Column, flight: Path, root: Path, folder: Path, task_s: float = TASK_S
+) -> Manifest:
     """Take a backup under load."""
     async with (
         webhook_receiver() as receiver,
-        running_pipeline(column.settings, overrides(receiver, root)) as pipeline,
+        running_pipeline(column.settings, overrides(receiver, root, task_s)) as pipeline,
     ):
         await busy(pipeline, root, flight)
         with display(quiet=True) as show:
             return await make_backup(column.settings, folder, show)
 
 
-async def put_back(column: Column, folder: Path, **how: bool) -> Restored:
+async def put_back(column: Column, folder: Path) -> Restored:
     with display(quiet=True) as show:
-        return await restore(column.settings, folder, show, **how)
+        return await restore(column.settings, folder, show)
 
 
 async def goes_on(column: Column, root: Path) -> None:
@@ -190,7 +194,7 @@ async def test_a_state_alone_is_enough_where_the_broker_is_lost_too(
     root, folder = tmp_path / "root", tmp_path / "elsewhere" / "backup"
     root.mkdir()
     servers = replace(servers, backends={**servers.backends, "folders": str(tmp_path)})
-    await backed_up(servers, flight, root, folder)
+    manifest = await backed_up(servers, flight, root, folder, SLOW_TASK_S)
     broker, vhost = session_rabbitmq(request.config), f"fresh-{uuid4().hex[:8]}"
     broker.add_vhost(vhost)
     fresh = replace(
@@ -200,187 +204,46 @@ async def test_a_state_alone_is_enough_where_the_broker_is_lost_too(
 
     done = await put_back(fresh, folder)
 
-    assert done.told.events["images-staged"] > 0
+    assert (manifest.is_cut, manifest.objects_included) == (False, False)
+    assert done.told.events.total() > 0
     await goes_on(fresh, root)
+    await opens_on_a_laptop(servers, folder)
 
 
-@pytest.fixture(scope="module")
-def lost(tmp_path_factory: pytest.TempPathFactory) -> tuple[Column, Path]:
-    """Return backends that are gone, and the backup of some objects and of a session that were there."""
-    column, folder = Column(tmp_path_factory.mktemp("lost") / "home"), tmp_path_factory.mktemp("elsewhere")
-    asyncio.run(_used(column, folder / "backup"))
-    shutil.rmtree(column.home)
-    return column, folder / "backup"
+async def opens_on_a_laptop(servers: Column, folder: Path) -> None:
+    """Restore the backup of servers into embedded backends beside their objects."""
+    objects = {name: value for name, value in servers.backends.items() if name not in ("bus", "state")}
+    laptop = Column(folder.parent / "laptop", objects)
+    await put_back(laptop, folder)
+
+    async with open_platform(laptop.settings, SUBSCRIPTIONS) as on:
+        await on.store.declare(FLIGHTS)
+        assert "done" in await states(on)
+        assert [letter.message.body for letter in await dead_letters(on)] == [UNREADABLE]
 
 
-async def _used(column: Column, folder: Path) -> None:
-    async with open_platform(column.settings, ()) as platform:
-        await platform.store.declare(SESSIONS, OPERATIONS, COUNTERS)
-        await sessions_of(platform).create("mira", "A night", [])
-        await platform.objects.put("staging/f/a.jpg", b"a" * 1000, metadata={"taken": "today"})
-        await platform.objects.put("staging/f/b.jpg", b"b" * 1000)
-    (column.home / "secrets-key").write_text("sealed")
+@pytest.mark.long
+async def test_what_was_on_a_laptop_goes_on_on_servers(
+    request: pytest.FixtureRequest, embedded: Column, mongo_url: str, tmp_path: Path
+) -> None:
+    async with open_platform(embedded.settings, SUBSCRIPTIONS) as on:
+        await on.store.declare(SESSIONS, OPERATIONS, COUNTERS)
+        await sessions_of(on).create("mira", "A night", [])
+        await on.transport.publish(Message(UNREADABLE, "flight-found", "waiting"))
+        async with on.transport.consume("ingest.flight-found", prefetch=1) as deliveries:
+            await (await anext(aiter(deliveries))).bury(Death("permanent", "no"))
     with display(quiet=True) as show:
-        await make_backup(column.settings, folder, show)
+        await make_backup(embedded.settings, tmp_path / "backup", show)
+    broker, vhost = session_rabbitmq(request.config), f"moved-{uuid4().hex[:8]}"
+    broker.add_vhost(vhost)
+    moved = replace(embedded, backends={"bus": f"{broker.url}{vhost}", "state": new_database(mongo_url)})
 
+    await put_back(moved, tmp_path / "backup")
 
-@pytest.fixture
-def small(lost: tuple[Column, Path], tmp_path: Path) -> Path:
-    """Return a copy of the backup, to be damaged."""
-    return shutil.copytree(lost[1], tmp_path / "backup")
-
-
-@pytest.fixture
-def empty(lost: tuple[Column, Path]) -> Iterator[Column]:
-    """Return the backends, with nothing in them."""
-    yield lost[0]
-    shutil.rmtree(lost[0].home, ignore_errors=True)
-
-
-async def test_objects_and_keys_come_back_with_all_that_is_known_of_them(empty: Column, small: Path) -> None:
-    await put_back(empty, small)
-
-    async with open_platform(empty.settings, ()) as platform:
-        stored = await platform.objects.stat("staging/f/a.jpg")
-        content = await platform.objects.read("staging/f/b.jpg")
-    key = empty.home / "secrets-key"
-    assert stored is not None
-    assert (stored.size_bytes, stored.metadata) == (1000, {"taken": "today"})
-    assert content == b"b" * 1000
-    assert (key.read_text(), key.stat().st_mode & 0o777) == ("sealed", 0o600)
-
-
-def cut_short(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("manifest.json", cut_short),
-        ("manifest.json", flip),
-        ("manifest.json", Path.unlink),
-        ("state.db", cut_short),
-        ("bus.db", flip),
-        ("keys/secrets-key", Path.unlink),
-        ("objects.jsonl", cut_short),
-        ("objects/staging+/f+/b.jpg", flip),
-        ("objects/staging+/f+/b.jpg", Path.unlink),
-    ],
-)
-async def test_a_damaged_backup_is_refused_with_a_sentence(
-    empty: Column, small: Path, name: str, damage: Callable[[Path], None]
-) -> None:
-    damage(small / name)
-
-    with pytest.raises((DamagedError, InvalidInputError), match=r"damaged|missing|another backup"):
-        await put_back(empty, small)
-
-    assert not empty.home.exists()
-
-
-async def test_nothing_that_is_there_is_overwritten(empty: Column, small: Path) -> None:
-    await put_back(empty, small)
-    there = (empty.home / "state.db").read_bytes()
-
-    with pytest.raises(ConflictError, match="--force sets them aside"):
-        await put_back(empty, small)
-    done = await put_back(empty, small, force=True)
-
-    assert len(done.set_aside) == 2
-    assert there in [Path(path).read_bytes() for path in done.set_aside]
-
-
-async def test_a_restore_below_running_services_is_refused(empty: Column, small: Path) -> None:
-    await put_back(empty, small)
-
-    async with open_platform(empty.settings, ()):
-        with pytest.raises(ConflictError, match="stop them first"):
-            await put_back(empty, small, force=True)
-
-
-async def test_documents_that_name_other_objects_are_not_restored(
-    tmp_path: Path, empty: Column, small: Path
-) -> None:
-    elsewhere = replace(empty, home=tmp_path / "another")
-
-    with pytest.raises(InvalidInputError, match="set FLIGHTLINE_OBJECTS"):
-        await put_back(elsewhere, small)
-
-
-async def test_a_dry_run_changes_nothing(empty: Column, small: Path) -> None:
-    await put_back(empty, small, dry_run=True)
-
-    assert not empty.home.exists()
-
-
-async def test_a_backup_is_never_written_over(empty: Column, small: Path) -> None:
-    before = (small / "manifest.json").read_bytes()
-
-    with pytest.raises(InvalidInputError, match="holds something already"), display(quiet=True) as show:
-        await make_backup(empty.settings, small, show)
-
-    assert (small / "manifest.json").read_bytes() == before
-
-
-async def test_a_backup_that_finds_too_little_room_leaves_nothing(embedded: Column, full_disk: Path) -> None:
-    async with open_platform(embedded.settings, ()) as platform:
-        await platform.objects.put("large", b"a" * (5 << 20))
-
-        with pytest.raises(StorageFullError), display(quiet=True) as show:
-            await make_backup(embedded.settings, full_disk / "backup", show)
-
-    assert list(full_disk.iterdir()) == []
-
-
-async def test_a_backup_is_not_written_into_what_it_backs_up(embedded: Column) -> None:
-    folder = embedded.home / "objects" / "backup"
-
-    with pytest.raises(InvalidInputError, match="on another disk"), display(quiet=True) as show:
-        await make_backup(embedded.settings, folder, show)
-
-
-async def test_two_files_are_copied_as_they_were_at_one_moment(tmp_path: Path) -> None:
-    """Marks are written to the first file, then to the second: there are never more in the second one."""
-    first, second = tmp_path / "first.db", tmp_path / "second.db"
-    async with open_database(first) as one, open_database(second) as two:
-        for database in (one, two):
-            await database.write(lambda c: c.execute("CREATE TABLE marks (number INTEGER)"))
-        writing = asyncio.create_task(_write_to_both(one, two))
-        for number in range(8):
-            await asyncio.sleep(0.01)
-            in_first, in_second = await asyncio.to_thread(_cut, [first, second], tmp_path / f"{number}")
-            assert in_second <= in_first <= in_second + 1
-        writing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await writing
-
-
-async def _write_to_both(one: Database, two: Database) -> None:
-    number = 0
-    while True:
-        for database in (one, two):
-            await database.write(partial(_mark, number))
-        number += 1
-
-
-def _mark(number: int, connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT INTO marks VALUES (?)", (number,))
-
-
-def _cut(paths: list[Path], folder: Path) -> list[int]:
-    folder.mkdir()
-    with cut(paths) as readers:
-        for path, reader in zip(paths, readers, strict=True):
-            copy(reader, folder / path.name)
-    counts = []
-    for path in paths:
-        with connected(folder / path.name) as connection:
-            counts.append(connection.execute("SELECT count(*) FROM marks").fetchone()[0])
-    return counts
+    async with open_platform(moved.settings, SUBSCRIPTIONS) as on:
+        await on.store.declare(SESSIONS, OPERATIONS, COUNTERS)
+        assert (await sessions_of(on).of("mira", 1)).name == "A night"
+        assert [letter.death.error for letter in await dead_letters(on)] == ["no"]
+        assert await on.transport.depth("discovery.flight-found") == 1
+    with pytest.raises(ConflictError, match="name a new one"):
+        await put_back(moved, tmp_path / "backup")

@@ -43,7 +43,7 @@ def ask_strange_things(urls: dict[str, str], flight_id: str) -> None:
             f"/{flight_id}/{STRANGE}",
         ):
             httpx.get(f"{url}{path}", params={"q": STRANGE})
-        httpx.request("BREW", f"{url}/{STRANGE}")
+        httpx.request("REPORT", f"{url}/{STRANGE}")
         httpx.request("PURGE", f"{url}/api/flights/")
 
 

@@ -21,23 +21,30 @@ from typing import Any
 
 import pytest
 
+from discovery.collections import FLIGHTS
 from discovery.domain.flights import FlightState
+from flightline.pipeline import SUBSCRIPTIONS
 from ingest.domain.transfers import TransferState
 from odm_gateway.domain.tasks import Status
+from shared.platform import open_platform
 from tests.support.columns import Column, Inventory, inventory
 from tests.support.webhook_receiver import Receiver, webhook_receiver
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMER = {
+    "this very code": "",
     "scaler and mover": "d9d7da1bc2787fc77fed69102310b68b97140c12",
     "datalab": "c7775d8a9cc14f4df49e6c9dea9167bee5e51b86",
 }
 """Commits at which a part was finished; what they wrote is what a cluster may hold."""
+TELL_TWICE = {"scaler and mover", "datalab"}
+"""Two of their replicas that heard an event at once both told its webhook."""
 SERVICES = ("odm-gateway", "ingest", "scaler", "discovery")
 UP = "import sys; from flightline.entry import main; sys.argv[0] = 'flightline'; main()"
 ENDS_WITHIN_S = 60.0
 STARTS_WITHIN_S = 120.0
-FLIGHT_EVERY_S = 2.0
+FLIGHT_EVERY_S = 1.0
+FLIGHTS_PER_START = 6
 SETTINGS = {
     "ODM_GATEWAY_ENGINE": "simulate",
     "ODM_GATEWAY_SIMULATE_SECONDS": "0.3",
@@ -97,6 +104,8 @@ def now() -> Release:
 def former(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Release:
     """Unpack a former commit."""
     commit, folder = FORMER[request.param], tmp_path_factory.mktemp("former")
+    if not commit:
+        return Release(request.param, ROOT)
     packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
     if packed.returncode:
         pytest.skip(f"the history here does not reach back to {commit[:7]}: {packed.stderr.decode().strip()}")
@@ -144,17 +153,20 @@ class Rollout:
         new = self._stack.enter_context(replica(release, self._column, next(self._numbers)))
         self.ever.append(new)
         give_up_s = time.monotonic() + STARTS_WITHIN_S
-        while not new.started():
+        enough = len(self.flights) + FLIGHTS_PER_START
+        while not new.started() or len(self.flights) < enough:
             assert time.monotonic() < give_up_s, new.log.read_text()[-3000:]
-            await self.fly()
+            if len(self.flights) < enough:
+                self.fly()
+            await asyncio.sleep(FLIGHT_EVERY_S)
         self._running.append(new)
 
     async def end_oldest(self) -> None:
         """End the replica that runs longest, as a rolling upgrade does."""
-        oldest = self._running.pop(0)
-        await asyncio.gather(asyncio.to_thread(oldest.end), self.fly())
+        self.fly()
+        await asyncio.to_thread(self._running.pop(0).end)
 
-    async def fly(self) -> None:
+    def fly(self) -> None:
         """Let one more flight come in."""
         name = f"field-{len(self.flights)}"
         images = self._root / name / "code" / "images"
@@ -162,7 +174,6 @@ class Rollout:
         for photo in self._photos:
             shutil.copy(photo, images)
         self.flights.append(name)
-        await asyncio.sleep(FLIGHT_EVERY_S)
 
 
 @pytest.mark.long
@@ -188,7 +199,7 @@ async def test_an_upgrade_and_a_way_back_lose_and_double_nothing(
         (Status.COMPLETED,) * flights,
     )
     assert (left.dead_letters, left.unrouted, left.untold) == (0, 0, 0)
-    assert told == sorted(rollout.flights)
+    assert sorted(set(told) if former.name in TELL_TWICE else told) == sorted(rollout.flights)
     assert [event for event in logged if event["event"] in ("event.retried", "event.buried")] == []
     assert [event for event in logged if event["level"] in ("error", "critical")] == []
     assert len(listed) == flights
@@ -196,7 +207,7 @@ async def test_an_upgrade_and_a_way_back_lose_and_double_nothing(
 
 def listed_by(release: Release, column: Column) -> list[Any]:
     """Return the flights as a command of ``release`` reads them."""
-    command = [sys.executable, "-c", UP, "flights", "--json"]
+    command = [sys.executable, "-c", UP, "flights", "--limit", "1000", "--json"]
     ended = subprocess.run(command, env=release.environment(column), capture_output=True, check=True)
     return list(json.loads(ended.stdout))
 
@@ -228,9 +239,8 @@ async def rolled(
 
 async def settled(column: Column, flights: int) -> Inventory:
     """Return what there is once every flight has ended."""
-    async with asyncio.timeout(300):
-        while True:
-            found = await inventory(column)
-            if len(found.flights) == flights == found.flights.count(FlightState.COMPLETED):
-                return found
+    async with asyncio.timeout(300), open_platform(column.settings, SUBSCRIPTIONS) as on:
+        await on.store.declare(FLIGHTS)
+        while await on.store.count(FLIGHTS.name, {"state": FlightState.COMPLETED.value}) < flights:
             await asyncio.sleep(1)
+    return await inventory(column)

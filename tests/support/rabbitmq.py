@@ -40,6 +40,8 @@ class RabbitMQ:
     port: int
     distribution_port: int
     name_server_port: int
+    management_port: int | None = None
+    """Of the management API, where it has one."""
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     @property
@@ -168,19 +170,21 @@ class RabbitMQ:
 
 
 @contextmanager
-def running_rabbitmq() -> Iterator[RabbitMQ]:
-    """Start a RabbitMQ for the length of a block; it leaves nothing behind.
+def running_rabbitmq(*, managed: bool = False) -> Iterator[RabbitMQ]:
+    """Start a RabbitMQ for the length of a block, with a management API if asked; it leaves nothing behind.
 
     Raises:
         RuntimeError: It is not installed and cannot be installed here.
     """
     ensure_installed(str(SERVER), PACKAGE)
     folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
-    (folder / "enabled_plugins").write_text("[].")
-    broker = RabbitMQ(folder, free_port(), free_port(), free_port())
+    (folder / "enabled_plugins").write_text("[rabbitmq_management]." if managed else "[].")
+    broker = RabbitMQ(folder, free_port(), free_port(), free_port(), free_port() if managed else None)
+    management = f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {broker.management_port}\n"
     (folder / "rabbitmq.conf").write_text(
         f"listeners.tcp.local = 127.0.0.1:{broker.port}\nlog.file.level = warning\n"
         "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n"
+        f"{management if managed else ''}"
     )
     if _as_rabbitmq():
         for path in (folder, *folder.iterdir()):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Literal, TextIO
 
 import structlog
@@ -30,6 +32,8 @@ QUIET = (
 
 _HANDLER_NAME = "flightline"
 
+_subject: ContextVar[Callable[[], Mapping[str, str]] | None] = ContextVar("flightline_subject", default=None)
+
 
 def configure_logging(
     service: str, *, log_format: LogFormat = "auto", level: LogLevel = "info", stream: TextIO | None = None
@@ -47,6 +51,7 @@ def configure_logging(
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         _service_name(service),
+        add_subject,
         add_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -65,6 +70,19 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     _route_standard_library(_formatter(shared, console=console, colours=stream.isatty()), level, stream)
+
+
+def log_about(subject: Callable[[], Mapping[str, str]]) -> None:
+    """Have every line of this task carry what ``subject`` returns, which is asked only if there is a line."""
+    _subject.set(subject)
+
+
+def add_subject(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Say what the task is about; what the line says itself counts more."""
+    if subject := _subject.get():
+        for key, value in subject().items():
+            event.setdefault(key, value)
+    return event
 
 
 def add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -117,7 +117,7 @@ _FAULT = re.compile(r" *- at '[^']*': (?:.*\b(?:want|got|not allowed|missing|mus
 somebodys = given(st.sampled_from(["local", "production", "operators"]), VALUES_OF_SOMEBODY)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @somebodys
 def test_values_that_fit_make_good_objects_and_others_are_refused_readably(name: str, more: Document) -> None:
     use(name, more)
@@ -125,9 +125,9 @@ def test_values_that_fit_make_good_objects_and_others_are_refused_readably(name:
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @somebodys
-def test_a_thousand_values_that_fit_make_good_objects_or_are_refused(name: str, more: Document) -> None:
+def test_hundreds_of_values_that_fit_make_good_objects_or_are_refused(name: str, more: Document) -> None:
     use(name, more)
 
 
@@ -161,7 +161,7 @@ def write(place: tuple[str, ...], wrong: object) -> None:
     assert not said or is_told(said), said
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(places(), WRONG)
 def test_a_wrong_value_anywhere_never_shows_a_trace_of_a_template(
     place: tuple[str, ...], wrong: object
@@ -171,7 +171,7 @@ def test_a_wrong_value_anywhere_never_shows_a_trace_of_a_template(
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(places(), WRONG)
 def test_thousands_of_wrong_values_never_show_a_trace_of_a_template(
     place: tuple[str, ...], wrong: object

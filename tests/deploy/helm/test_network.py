@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import pytest
 
 from flightline.chart.services import WORKLOADS
 from tests.deploy.helm.reachability import Network, Place
-from tests.deploy.helm.rendering import Document, of_kind, overlay, profile, render, rendered
+from tests.deploy.helm.rendering import Document, notes, of_kind, overlay, profile, render, rendered
 
 PORTS = {
     name: workload.port or workload.settings.model_fields["port"].default
@@ -67,14 +68,20 @@ def test_clients_reach_what_has_a_hostname_and_prometheus_everything(service: st
     assert not network(PRODUCTION).allows(GATEWAY, target, 9999)
 
 
-@pytest.mark.parametrize("service", WORKLOADS)
-def test_services_read_from_outside_and_not_from_private_networks(service: str) -> None:
-    source = place(PRODUCTION, service)
+@cache
+def closed_documents() -> tuple[Document, ...]:
+    """Return production where somebody said where objects are."""
     values = overlay(
         profile("production"),
         {"networkPolicy": {"backends": {"objects": {"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}}}},
     )
-    closed = network(render(values))
+    return tuple(render(values))
+
+
+@pytest.mark.parametrize("service", WORKLOADS)
+def test_services_read_from_outside_and_not_from_private_networks(service: str) -> None:
+    source = place(PRODUCTION, service)
+    closed = network(closed_documents())
     assert network(PRODUCTION).allows(source, DNS, 53, "UDP")
     assert closed.allows(source, OUTSIDE, 443)
     assert not closed.allows(source, OUTSIDE, 25)
@@ -140,3 +147,10 @@ def test_pods_that_operators_make_are_left_to_them() -> None:
     assert network(documents).allows(place(documents, "ingest"), node, 5672)
     member = Place("imagery", {"app": "flightline-mongodb-svc"})
     assert network(documents).allows(place(documents, "ingest"), member, 27017)
+
+
+def test_what_is_open_to_anywhere_is_said() -> None:
+    assert "where they are: backends.rabbitmq, backends.mongodb, backends.objects, kubernetesApi." in notes(
+        profile("production")
+    )
+    assert "anywhere" not in notes(profile("local"))

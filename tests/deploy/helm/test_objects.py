@@ -29,7 +29,10 @@ def test_helm_finds_nothing_to_say_of_it(name: str) -> None:
 
 
 @every_profile
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "version",
+    [VERSIONS[0], *(pytest.param(each, marks=pytest.mark.long) for each in VERSIONS[1:-1]), VERSIONS[-1]],
+)
 def test_kubernetes_and_its_operators_know_every_field(name: str, version: str) -> None:
     assert [fault for document in rendered(name) for fault in misfits(document, version)] == []
     assert len(rendered(name)) > 40

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from odm_gateway.adapters.argo.clusters import open_clusters
@@ -25,7 +25,7 @@ CRD_ROOT = "apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 class Server:
     """A namespace of its own, in which restricted Pod Security is enforced."""
 
-    http: httpx.AsyncClient
+    http: httpx2.AsyncClient
     namespace: str = field(default_factory=lambda: f"flightline-test-{uuid4().hex[:8]}")
 
     async def says(self, document: Document, *, dry: bool = True) -> tuple[int, str]:
@@ -40,8 +40,9 @@ class Server:
         )
         return answer.status_code, str(answer.json().get("message", ""))
 
-    async def lets(self, account: str, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Return whether a service account may do something."""
+    async def lets(self, account: str, what: tuple[str, str, str], namespace: str) -> bool:
+        """Return whether a service account may do something: a verb, a group, a kind."""
+        verb, group, resource = what
         answer = await self.http.post(
             "apis/authorization.k8s.io/v1/subjectaccessreviews",
             json={
@@ -135,16 +136,15 @@ async def test_a_real_server_lets_accounts_do_what_the_code_calls_and_no_more(se
     }
 
     async def may(account: str, namespace: str) -> set[tuple[str, str, str]]:
-        return {each for each in asked if await server.lets(account, *each, namespace)}
+        return {each for each in asked if await server.lets(account, each, namespace)}
 
     assert await may("flightline-odm-gateway", server.namespace) == called
     assert await may("flightline-odm-gateway", "default") == set()
     assert await may("flightline-ingest", server.namespace) == set()
     assert await may("flightline-odm", server.namespace) == set()
     for verb in ("create", "patch"):
-        assert await server.lets(
-            "flightline-odm", verb, "argoproj.io", "workflowtaskresults", server.namespace
-        )
+        executor = (verb, "argoproj.io", "workflowtaskresults")
+        assert await server.lets("flightline-odm", executor, server.namespace)
 
 
 def pod(spec: Document) -> Document:

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ def _export(folder: Path) -> None:
 def _run_stage(folder: Path, made: Built) -> None:
     (folder / "bin").mkdir()
     uv = folder / "bin" / "uv"
-    uv.write_text(f'#!/bin/sh\nexec {ROOT}/.ci/uv "$@"\n')
+    uv.write_text(f'#!/bin/sh\nPATH={shlex.quote(os.environ["PATH"])} exec {ROOT}/.ci/uv "$@"\n')
     uv.chmod(0o755)
     places = {"/app": str(made.app)}
     environment = {
@@ -90,11 +91,21 @@ def _run_stage(folder: Path, made: Built) -> None:
         **_environment(_of_stage(0), places),
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
         "SERVICE": made.service,
+        "UV_PYTHON": _python(),
     }
     for one in _of_stage(0):
         if one.word == "RUN" and not one.rest.startswith("pip "):
             command = re.sub(r"^(--\S+ +)+", "", _placed(one.rest, places))
             subprocess.run(["sh", "-euc", command], cwd=folder / "src", env=environment, check=True)
+
+
+def _python() -> str:
+    """Return a Python that every user may run: that of a developer may lie in a home."""
+    for name in (sys.executable, "/usr/local/bin/python3", "/usr/bin/python3"):
+        path = Path(name).resolve()
+        if path.exists() and all(part.stat().st_mode & 0o001 for part in (path, *path.parents)):
+            return str(path)
+    raise RuntimeError("there is no Python that every user may run: install Debian's python3")
 
 
 def _of_stage(stage: int) -> list[Instruction]:

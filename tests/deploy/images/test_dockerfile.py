@@ -116,5 +116,6 @@ def test_the_version_is_the_same_wherever_it_stands() -> None:
 
     assert set(versions.values()) == {root}
     assert (chart["version"], chart["appVersion"], compose) == (root, root, {root})
+    assert f"value: flightline/odm-gateway:{root}\n" in (ROOT / "deploy/argo/odm-standard.yaml").read_text()
     assert f"VERSION={root}" in [one.rest for one in ours() if one.word == "ARG"]
     assert f"IMAGE = flightline/$(SERVICE):{root}" in (ROOT / "Makefile").read_text()

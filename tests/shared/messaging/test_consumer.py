@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
-from structlog.contextvars import get_contextvars
 
 from shared.errors import NotFoundError, TransientError
 from shared.events import Event, FlightFound, ImagesStaged
+from shared.logging import add_subject, add_trace
 from shared.messaging.bus import Bus, open_bus
 from shared.messaging.port import DeadLetter, Message
 from tests.support.events import SHORT_LADDER, flight_found, one_queue
@@ -163,7 +163,8 @@ async def test_handlers_log_with_the_ids_of_their_event(bus: Bus) -> None:
     contexts = []
 
     async def note(_: Event[FlightFound]) -> None:
-        contexts.append(get_contextvars())
+        line = add_trace(None, "info", add_subject(None, "info", {"event": "noted"}))
+        contexts.append({key: line[key] for key in line if key not in ("event", "span_id")})
 
     event = flight_found("f7")
     await bus.publish(event)
@@ -174,7 +175,9 @@ async def test_handlers_log_with_the_ids_of_their_event(bus: Bus) -> None:
         "event_type": "flight-found",
         "correlation_id": event.id,
         "flight_id": "f7",
+        "trace_id": contexts[0]["trace_id"],
     }
+    assert len(contexts[0]["trace_id"]) == 32
 
 
 async def test_what_became_of_events_is_counted(bus: Bus) -> None:

@@ -122,7 +122,7 @@ async def test_a_change_made_while_publishing_is_kept(setup: Setup) -> None:
 
 
 async def test_an_event_for_nobody_is_kept_by_the_bus_and_crossed_off(setup: Setup) -> None:
-    labels = {"outcome": "unrouted"}
+    labels = {"type": "images-staged", "outcome": "unrouted"}
     before = REGISTRY.get_sample_value("flightline_events_published_total", labels) or 0
     data = ImagesStaged(flight_id="f1", version="v", prefix="s3://b/f", image_count=1, total_bytes=1)
     await setup.flights.insert("f1", Flight(), events=[new_event("t", data), flight_found()])

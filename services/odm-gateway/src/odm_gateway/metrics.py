@@ -15,7 +15,9 @@ from shared.state import Collection, Where
 
 COUNT_EVERY_S = 60.0
 
-TASKS_ENDED = Counter("flightline_odm_tasks_ended_total", "Tasks that came to an end, by which.", ["status"])
+TASKS_ENDED = Counter(
+    "flightline_odm_tasks_ended_total", "Tasks that were worked on until they ended, by how.", ["status"]
+)
 TASK_SECONDS = Histogram(
     "flightline_odm_task_seconds",
     "From the beginning of the work on a task to its end.",

@@ -27,7 +27,7 @@ from shared.messaging.port import UnroutableError
 log = structlog.get_logger(__name__)
 
 HEARTBEAT_S = 10
-RECONNECT_EVERY_S = 1.0
+RECONNECT_EVERY_S = 0.5
 CONNECT_WITHIN_S = 10.0
 ANSWER_WITHIN_S = 8.0
 """How long we wait for the broker's answer to anything, a publisher confirm included."""
@@ -67,8 +67,11 @@ class Link:
             try:
                 await self._connect_and_wait()
             except FAILURES as error:
+                if repr(error) != repr(self.refusal):  # once, not twice a second
+                    log.warning(
+                        "rabbitmq.unreachable", address=self.address, link=self._name, error=repr(error)
+                    )
                 self.refusal = error
-                log.warning("rabbitmq.unreachable", address=self.address, link=self._name, error=repr(error))
             await asyncio.sleep(RECONNECT_EVERY_S)
 
     async def connection(self, within_s: float = ANSWER_WITHIN_S) -> AbstractConnection:

@@ -8,14 +8,15 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import structlog
-from structlog.contextvars import bind_contextvars
 
 from shared.errors import PermanentError, TransientError
 from shared.events import Event, EventData
+from shared.logging import log_about
 from shared.messaging.background import background
 from shared.messaging.codec import UnreadableError, decode
 from shared.messaging.hops import heard_in, processing
@@ -218,7 +219,7 @@ class Consumer:
 
 
 async def _call(route: _Route, event: Event[Any]) -> None:
-    bind_contextvars(**_log_context(event))  # the task's own context, so it ends with the task
+    log_about(partial(_log_context, event))  # in the task's own context, so it ends with the task
     route.age.observe(max(0.0, (datetime.now(UTC) - event.time).total_seconds()))
     started = time.perf_counter()
     try:

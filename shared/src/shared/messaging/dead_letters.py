@@ -163,6 +163,8 @@ class DeadLetters:
                     async for letter in letters:
                         count += 1
                         await settled(letter)
+                        if selection.letter_id is not None:
+                            return count
         except TransientError as error:
             raise TransientError(f"{done} {count}, and then: {error}; the rest is still there") from error
         if selection.letter_id is not None and not count:

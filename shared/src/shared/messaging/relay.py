@@ -52,7 +52,11 @@ class OutboxRelay:
             try:
                 await self.flush()
                 pause_s = LOOK_EVERY_S
-            except (TransientError, PermanentError) as error:
+            except TransientError as error:  # publishing itself waits for the broker, so this is not often
+                log.warning("outbox.delayed", error=str(error), pause_s=LOOK_EVERY_S)
+                await asyncio.sleep(LOOK_EVERY_S)
+                continue
+            except PermanentError as error:
                 log.warning("outbox.delayed", error=str(error), pause_s=pause_s)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -21,7 +21,6 @@ from flightline.backup.manifest import (
     KEYS,
     MANIFEST,
     OBJECT_LIST,
-    OBJECTS,
     SEAL,
     STATE,
     Manifest,
@@ -225,9 +224,9 @@ def _files(folder: Path) -> dict[str, object]:
 
 def _publish(partial: Path, folder: Path, manifest: Manifest) -> None:
     """Write the manifest last, with all before it on disk, and give the folder its name."""
-    for path in partial.iterdir():
-        if path.is_file() and path.name != OBJECTS:
-            _sync(path)
+    for name in manifest.files:
+        _sync(partial / name)
+    sync_folder(partial / KEYS)
     text = f"{manifest.model_dump_json(indent=1)}\n".encode()
     (partial / MANIFEST).write_bytes(text)
     (partial / SEAL).write_text(seal_of(text), encoding="utf-8")

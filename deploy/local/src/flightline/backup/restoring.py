@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
-from contextlib import aclosing
+from collections.abc import Iterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +32,7 @@ from flightline.pipeline import SUBSCRIPTIONS
 from flightline.session import PATIENCE
 from shared.errors import ConflictError, InvalidInputError
 from shared.messaging.bus import open_transport
-from shared.messaging.port import Topology
+from shared.messaging.port import Message, Topology, UnroutableError
 from shared.messaging.sqlite import open_sqlite
 from shared.messaging.sqlite_owners import Owner
 from shared.objects.disk import errors_translated, sync_folder
@@ -94,7 +96,7 @@ async def restore(
         if STATE not in embedded:
             await _restore_documents(settings, folder, show)
         if BUS not in embedded:
-            await _restore_dead_letters(settings, folder)
+            await _restore_messages(settings, folder)
     told = Told() if manifest.is_cut and BUS in embedded else await _told_again(settings, manifest)
     return Restored(manifest, set_aside, told)
 
@@ -198,19 +200,37 @@ async def _restore_documents(settings: PlatformSettings, folder: Path, show: Dis
                 show.stage("documents", number, len(SPECS))
 
 
-async def _restore_dead_letters(settings: PlatformSettings, folder: Path) -> None:
+async def _restore_messages(settings: PlatformSettings, folder: Path) -> None:
+    """Put dead letters back where they lay, and tell everybody of what waited for somebody."""
     topology = Topology(SUBSCRIPTIONS, settings.retry_ladder)
-    with connected(folder / BUS) as connection:
-        queues = [queue for (queue,) in connection.execute("SELECT DISTINCT queue FROM dead")]
     with TemporaryDirectory(prefix="flightline-restore-") as scratch:
         copy = Path(scratch, BUS)
         await asyncio.to_thread(shutil.copyfile, folder / BUS, copy)
         async with open_transport(settings.bus, start_within=PATIENCE) as broker, open_sqlite(copy) as source:
             await broker.declare(topology)
-            for queue in queues:
+            for queue in _queues_with_dead_letters(folder):
                 async with aclosing(source.dead_letters(queue)) as letters:
                     async for letter in letters:
                         await broker.restore(letter)
+            for message in _waiting(folder):
+                with suppress(UnroutableError):  # it lies where nobody had heard it before
+                    await broker.publish(message)
+
+
+def _queues_with_dead_letters(folder: Path) -> list[str]:
+    with connected(folder / BUS) as connection:
+        return [queue for (queue,) in connection.execute("SELECT DISTINCT queue FROM dead")]
+
+
+def _waiting(folder: Path) -> Iterator[Message]:
+    """Iterate over what waited, each once, however many queues it was in."""
+    with connected(folder / BUS) as connection:
+        rows = connection.execute(
+            "SELECT body, routing_key, event_id, headers, content_type FROM messages"
+            " GROUP BY routing_key, event_id ORDER BY min(id)"
+        )
+        for body, routing_key, event_id, headers, content_type in rows:
+            yield Message(body, routing_key, event_id, json.loads(headers), content_type)
 
 
 async def _told_again(settings: PlatformSettings, manifest: Manifest) -> Told:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flightline.chart.dashboards import DASHBOARDS, dashboard
 from flightline.chart.facts import facts, secrets
 from flightline.chart.readme import readme
 from flightline.chart.schema import values_schema
@@ -41,6 +42,7 @@ def generated_files() -> dict[Path, str]:
         CHART / "values.schema.json": _json(values_schema(WRITTEN, VALUES)),
         CHART / "files" / "facts.json": _json(facts()),
         CHART / "files" / "secrets.json": _json({"secrets": secrets()}),
+        **{CHART / "files" / "dashboards" / f"{name}.json": _json(dashboard(name)) for name in DASHBOARDS},
         CHART / "README.md": readme(VALUES.read_text(encoding="utf-8"), secrets()),
         CHART / "files" / "odm-standard.yaml": TEMPLATE.read_text(encoding="utf-8"),
     }

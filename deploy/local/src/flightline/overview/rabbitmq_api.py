@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from shared.errors import PermanentError, TransientError
 from shared.settings import PlatformSettings
@@ -41,11 +42,15 @@ async def asked(settings: PlatformSettings, path: str) -> Any:
     assert settings.bus_management is not None
     at = urlsplit(settings.bus_management.get_secret_value())
     place = f"{at.scheme}://{at.hostname}:{at.port or (443 if at.scheme == 'https' else 80)}"
-    login = BasicAuth(unquote(at.username or ""), unquote(at.password or ""), "utf-8")
+    login = b64encode(f"{unquote(at.username or '')}:{unquote(at.password or '')}".encode()).decode()
     try:
         async with (
-            ClientSession(auth=login, timeout=ClientTimeout(total=ANSWER_WITHIN_S)) as session,
-            session.get(f"{place}{at.path.rstrip('/')}/api/{path}", allow_redirects=False) as answer,
+            ClientSession(timeout=ClientTimeout(total=ANSWER_WITHIN_S)) as session,
+            session.get(
+                f"{place}{at.path.rstrip('/')}/api/{path}",
+                headers={"Authorization": f"Basic {login}"},
+                allow_redirects=False,
+            ) as answer,
         ):
             if answer.status in FORBIDDEN:
                 raise PermanentError(

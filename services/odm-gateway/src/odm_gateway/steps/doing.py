@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from odm_gateway.steps.fetch import fetch
 from odm_gateway.steps.opening import open_step
@@ -54,7 +55,7 @@ async def _traced(asked: argparse.Namespace, stops: list[int]) -> None:
         return
     settings = load(PlatformSettings)
     async with exporting(settings.otlp_endpoint, settings.trace_ratio):
-        with Span(f"step {asked.step}", parent=parent):
+        with bound_contextvars(service=f"odm-{asked.step}"), Span(f"step {asked.step}", parent=parent):
             await _do(asked)
 
 
