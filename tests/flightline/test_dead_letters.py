@@ -159,6 +159,7 @@ def servers(request: pytest.FixtureRequest, mongo_url: str, s3: S3Server, tmp_pa
     return Column(tmp_path / "home", server_backends(session_rabbitmq(request.config), mongo_url, s3))
 
 
+@pytest.mark.long
 def test_nothing_is_lost_when_a_replay_is_killed(servers: Column) -> None:
     events = bury(servers, *(f"field-{number}" for number in range(30)))
 

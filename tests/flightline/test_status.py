@@ -153,6 +153,13 @@ def listening() -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.fixture
+def column(column: Column) -> Column:
+    """Embedded backends, and services that nobody runs, whatever else runs on this machine."""
+    nobody = {f"{service.replace('-', '_').upper()}_PORT": "1" for service in SETTINGS}
+    return replace(column, own=nobody)
+
+
 @contextmanager
 def silent_port() -> Iterator[int]:
     """Listen, and never say a word."""
@@ -182,7 +189,7 @@ def test_a_template_of_something_else_is_refused() -> None:
 
 
 def test_on_an_empty_machine_nothing_is_amiss(column: Column) -> None:
-    ended = column.run("status", DISCOVERY_PORT="1", INGEST_PORT="1")
+    ended = column.run("status")
 
     assert ended.returncode == 0, ended.stderr
     assert "ingest       silent    http://127.0.0.1:1  http: nobody listens there" in ended.stdout

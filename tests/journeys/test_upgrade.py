@@ -42,7 +42,7 @@ TELL_TWICE = {"scaler and mover", "datalab"}
 SERVICES = ("odm-gateway", "ingest", "scaler", "discovery")
 UP = "import sys; from flightline.entry import main; sys.argv[0] = 'flightline'; main()"
 ENDS_WITHIN_S = 60.0
-STARTS_WITHIN_S = 120.0
+STARTS_WITHIN_S = 300.0
 FLIGHT_EVERY_S = 1.0
 FLIGHTS_PER_START = 6
 SETTINGS = {

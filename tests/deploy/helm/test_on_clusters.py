@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from tests.support.kubernetes.corner import real_kubeconfig
 
 KEPT = ("ServiceAccount", "Role", "RoleBinding")
 """What others refer to, so that it has to be there; all else is only shown."""
+TRIES, LOOK_EVERY_S = 240, 0.25
 CRD_ROOT = "apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -39,6 +41,28 @@ class Server:
             json=document,
         )
         return answer.status_code, str(answer.json().get("message", ""))
+
+    async def learns(self, crd: Document) -> bool:
+        """Have a kind served, and return whether it was not before; after a deletion that takes a while."""
+        spec, is_ours = crd["spec"], False
+        for _ in range(TRIES):
+            root = f"apis/{spec['group']}/{spec['versions'][0]['name']}"
+            known = await self.http.get(root)
+            if known.status_code == 200 and spec["names"]["plural"] in known.text:
+                return is_ours
+            is_ours |= (await self.http.post(CRD_ROOT, json=crd)).status_code == 201
+            await asyncio.sleep(LOOK_EVERY_S)
+        raise TimeoutError(f"the server does not serve {spec['names']['plural']}")
+
+    async def forgets(self, crd: Document) -> None:
+        """Take a kind away, and wait for that: who asks next would find it half there."""
+        name = f"{CRD_ROOT}/{crd['metadata']['name']}"
+        await self.http.delete(name)
+        for _ in range(TRIES):
+            if (await self.http.get(name)).status_code == 404:
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+        raise TimeoutError(f"{crd['metadata']['name']} does not go")
 
     async def lets(self, account: str, what: tuple[str, str, str], namespace: str) -> bool:
         """Return whether a service account may do something: a verb, a group, a kind."""
@@ -71,7 +95,7 @@ async def server() -> AsyncIterator[Server]:
     async with open_clusters([], kubeconfig=real_kubeconfig(), namespace=None) as clusters:
         [cluster] = clusters.by_name.values()
         server = Server(cluster.kubernetes.http)
-        ours = [crd for crd in CRDS if (await server.http.post(CRD_ROOT, json=crd)).status_code == 201]
+        ours = [crd for crd in CRDS if await server.learns(crd)]
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         namespace = {"metadata": {"name": server.namespace, "labels": labels}}
         assert (await server.http.post("api/v1/namespaces", json=namespace)).status_code == 201
@@ -80,7 +104,7 @@ async def server() -> AsyncIterator[Server]:
         finally:
             await server.http.delete(f"api/v1/namespaces/{server.namespace}")
             for crd in ours:
-                await server.http.delete(f"{CRD_ROOT}/{crd['metadata']['name']}")
+                await server.forgets(crd)
 
 
 def objects(name: str, namespace: str) -> list[Document]:

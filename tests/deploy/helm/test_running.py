@@ -80,7 +80,9 @@ def test_work_that_waits_as_documents_is_asked_for_by_an_index(service: str, spe
     [
         ("ingest", None, None, "2"),
         ("ingest", "INGEST_TRANSFERS_AT_ONCE", 5, "5"),
-        ("scaler", "SCALER_IMAGES_AT_ONCE", 4, "4"),
+        ("scaler", None, None, "4"),
+        ("scaler", "SCALER_IMAGES_AT_ONCE", 6, "6"),
+        ("datalab-worker", None, None, "1"),
         ("datalab-worker", "DATALAB_WORKERS", 3, "3"),
     ],
 )
@@ -93,6 +95,14 @@ def test_there_is_a_pod_for_what_one_pod_works_on_together(
     triggers = of_kind(render(values), "ScaledObject")[service]["spec"]["triggers"]
     wanted = {each["metadata"].get("value") or each["metadata"].get("queryValue") for each in triggers}
     assert wanted == {expected}
+
+
+@pytest.mark.parametrize("service", ["scaler", "datalab-worker"])
+def test_what_one_pod_works_on_together_does_not_depend_on_its_node(service: str) -> None:
+    scaling = WORKLOADS[service].scaling
+    assert scaling
+    told = of_kind(rendered("production"), "ConfigMap")[service]["data"]
+    assert told[scaling.per_replica_variable] == str(scaling.per_replica)
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from flightline.chart.__main__ import CHART, VALUES, WRITTEN
+from flightline.chart.readme import explained
 from flightline.chart.schema import values_schema
 from flightline.chart.services import OWNED, WORKLOADS, settings_of
 from shared.setting_faults import misspelt, variable
@@ -193,6 +194,16 @@ def _continues(lines: list[str], number: int) -> bool:
         if line.strip() and len(line) - len(line.lstrip()) < depth and not line.lstrip().startswith("#"):
             return lines[above - 1].lstrip().startswith("#") or _continues(lines, above)
     return False
+
+
+def test_every_value_is_in_the_readme_of_the_chart() -> None:
+    page = (CHART / "README.md").read_text(encoding="utf-8")
+    text = VALUES.read_text(encoding="utf-8")
+    named = [path for path, _, _ in explained(text)]
+    assert len(named) > 100
+    assert len(named) == text.count("# -- ")
+    for path in named:
+        assert f"| `{path.replace('services.discovery.', 'services.NAME.')}` |" in page
 
 
 def test_the_values_of_all_services_have_the_same_keys() -> None:

@@ -26,6 +26,8 @@ SERVICES = sorted(name for name, workload in WORKLOADS.items() if workload.comma
 DEVELOPERS = {"hypothesis", "moto", "mypy", "nx-27017", "pytest", "ruff"}
 OF_THE_BASE = {"libc", "libdl", "libgcc_s", "libm", "libpthread", "librt", "libstdc++", "libutil", "libz"}
 """Libraries that Debian's smallest image has, and Python's on top of it."""
+OPTIONAL = {"libgomp", "libtbb"}
+"""Of numba, for loops that run in parallel: there are none."""
 READY_WITHIN_S = 90
 LIST_PACKAGES = """
 import importlib.metadata, json
@@ -45,30 +47,26 @@ def image(request: pytest.FixtureRequest) -> Iterator[Built]:
         yield made
 
 
-def test_it_tells_its_version_and_has_nothing_for_developers(image: Built) -> None:
-    told = subprocess.run(image.restricted("--version"), check=True, capture_output=True, text=True).stdout
+def test_it_says_what_it_is_and_has_nothing_for_developers(image: Built) -> None:
+    told = subprocess.run(image.restricted("--help"), check=True, capture_output=True, text=True).stdout
     listed = subprocess.run(
         image.restricted("-c", LIST_PACKAGES, program="python"), check=True, capture_output=True, text=True
     )
     packages = set(json.loads(listed.stdout))
 
-    assert told.strip()
+    assert "usage" in told.lower()
     assert {image.service, "shared"} <= packages
     assert packages & DEVELOPERS == set()
 
 
 def test_it_needs_no_library_that_is_not_in_the_image(image: Built) -> None:
-    files = [str(path) for path in image.app.rglob("*.so*") if path.is_file()]
-    linked = subprocess.run(["ldd", *files], check=False, capture_output=True, text=True).stdout
-    outside = {
-        found["name"]
-        for found in re.finditer(
-            r"^\s(?P<name>[\w+-]+)\.so\S* => (?P<path>.+?)(?: \(|$)", linked, re.MULTILINE
-        )
-        if not found["path"].startswith(str(image.app))
-    }
+    files = {path.name: path for path in image.app.rglob("*.so*") if path.is_file()}
+    linked = subprocess.run(["ldd", *map(str, files.values())], check=False, capture_output=True, text=True)
+    needed = set(re.findall(r"^\t(\S+\.so\S*) =>", linked.stdout, re.MULTILINE))
+    outside = {name.partition(".so")[0] for name in needed - files.keys()}
 
-    assert outside - OF_THE_BASE - installed_libraries(image.service) == set()
+    assert needed
+    assert outside - OF_THE_BASE - OPTIONAL - installed_libraries(image.service) == set()
 
 
 def test_it_starts_read_only_and_ends_when_it_is_told(image: Built) -> None:

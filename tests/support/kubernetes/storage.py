@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import takewhile
 from uuid import uuid4
 
 from tests.support.kubernetes.status import Json, RefusedError, check_metadata, expired, not_found, too_old
@@ -142,9 +143,8 @@ class Storage:
         """Yield what happened behind ``version``."""
         if version < self.oldest:
             raise too_old(version, self.oldest)
-        for change in self.changes:
-            if change.version > version and change.plural == plural:
-                yield change
+        newer = list(takewhile(lambda change: change.version > version, reversed(self.changes)))
+        yield from (change for change in reversed(newer) if change.plural == plural)
 
     def compact(self) -> None:
         """Forget the past, as etcd does every five minutes."""

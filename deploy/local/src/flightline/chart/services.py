@@ -76,7 +76,7 @@ WORKLOADS: Mapping[str, Workload] = {
         ("scaler",),
         scaling=Scaling(
             scaler.resources.SUBSCRIPTIONS[0].queue,
-            8,
+            4,  # as values.yaml sets it: the default counts the cores of the node, not of the pod
             variable(scaler.config.Settings, "images_at_once"),
             scaler.collections.PIECES.name,
             {"index.state": PieceState.OPEN.value, "index.due_s": {"$lt": NEVER_S}},
