@@ -1,0 +1,1 @@
+"""What scale does to the whole: for real on one machine, and in a model of a day on a cluster."""

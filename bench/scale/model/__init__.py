@@ -1,0 +1,1 @@
+"""A day on a cluster as a discrete-event model: waiting, pods, cost, and what spot nodes take back."""
