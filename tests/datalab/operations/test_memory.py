@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from datalab.operations.operation import FILES_AT_MOST
 from tests.datalab.operations.asking import ASKED, write_night
 from tests.datalab.operations.child import took
 from tests.datalab.operations.working import FolderWork
@@ -47,3 +48,15 @@ def test_a_hundred_images_of_4096_pixels_take_no_more_than_three(work: FolderWor
     inputs = ASKED[name](files([f"{number}.fits.fz" for number in range(100)]), place)
 
     assert took(work.files, work.folder, name, inputs)["peak_mb"] < AT_MOST_MB
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_nor_do_as_many_as_may_be_asked_for(work: FolderWork) -> None:
+    place = write_night(work.files, 3, 4096)
+    names = [f"{number}.fits.fz" for number in range(FILES_AT_MOST)]
+    for number, name in enumerate(names[3:]):
+        os.link(work.files / f"{number % 3}.fits.fz", work.files / name)
+    inputs = ASKED["Stacking"](files(names), place) | {"stacking_mode": "simple"}
+
+    assert took(work.files, work.folder, "Stacking", inputs)["peak_mb"] < AT_MOST_MB
