@@ -149,6 +149,7 @@ async def replayed(on: Scene) -> None:
 async def test_a_flight_is_one_trace_from_the_request_to_the_replayed_dead_letter(
     tmp_path: Path, bus_url: str
 ) -> None:
+    of_other_tests = strange_labels(generate_latest().decode())
     async with open_collector() as collector:
         async with scene(tmp_path, bus_url, collector) as on:
             answer = await on.discovery.post(
@@ -207,7 +208,7 @@ async def test_a_flight_is_one_trace_from_the_request_to_the_replayed_dead_lette
             == context
         )
         exposed = generate_latest().decode()
-        assert strange_labels(exposed, known={"listener"}) == set()
+        assert strange_labels(exposed, known={"listener"}) <= of_other_tests
         pods = {
             one.name: one.attributes.get("process.exit.code")
             for one in collector.spans

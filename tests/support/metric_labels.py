@@ -52,7 +52,7 @@ _COLLECTIONS = frozenset(
 ) | {spec.name for spec in odm_gateway.resources.COLLECTIONS}  # fmt: skip
 
 _WORDS = re.compile(r"[a-z][a-z ]{0,30}")
-_S3_OPERATION = re.compile(r"[A-Z][A-Za-z]{3,40}")
+_S3_OPERATION = re.compile(r"[A-Z][A-Za-z0-9]{3,40}")
 _TEMPLATE = re.compile(r"(/([a-z][a-z0-9_.-]{0,30}|\{[a-z_]+(:path)?\}|))+")
 _STATUS = re.compile(r"[1-5][0-9][0-9]")
 _VERSION = re.compile(r"[0-9]+(\.[0-9a-z+]+)*")
