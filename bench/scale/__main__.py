@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
@@ -27,6 +28,7 @@ BROKER_SHARE = 0.25
 def main() -> None:
     """Run what is asked for, and print it."""
     options = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # ends its processes, too
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     for library in ("aiormq", "aio_pika"):  # a killed broker is no news here
         logging.getLogger(library).setLevel(logging.CRITICAL)
