@@ -19,7 +19,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from shared.objects.open import open_objects
+from shared.platform import open_object_store
 from shared.settings import PlatformSettings, load
 
 ENDED = {"completed", "failed", "canceled"}
@@ -60,13 +60,7 @@ def main() -> int:
 
 async def _uploaded(settings: PlatformSettings, photos: list[Path], prefix: str) -> str:
     """Return where the photos are by then."""
-    async with open_objects(
-        settings.objects,
-        endpoint_url=settings.s3_endpoint,
-        region=settings.s3_region,
-        access_key=settings.s3_access_key,
-        secret_key=settings.s3_secret_key,
-    ) as objects:
+    async with open_object_store(settings) as objects:
         for photo in photos:
             await objects.put(f"{prefix}/{photo.name}", photo)
         return objects.uri(f"{prefix}/photo").rpartition("/")[0]

@@ -49,6 +49,8 @@ class Follower:
     session: int
     number: int | None = None
     """The only operation that counts; None: all of the session."""
+    unfinished: set[int] = field(default_factory=set)
+    """What had not ended when it was told last."""
     _waiting: dict[int, News] = field(default_factory=dict)
     _heard: dict[int, News] = field(default_factory=dict)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,6 +62,7 @@ class Follower:
         last = self._waiting.get(news.number) or self._heard.get(news.number)
         if new := news.after(last):
             self._waiting[news.number] = new
+            (self.unfinished.discard if new.is_last else self.unfinished.add)(news.number)
             self._woken.set()
 
     async def next(self) -> News:
@@ -70,11 +73,6 @@ class Follower:
         news = self._waiting.pop(next(iter(self._waiting)))
         self._heard[news.number] = news
         return news
-
-    def unfinished(self) -> set[tuple[int, int]]:
-        """Return the numbers and the session of what had not ended when it was told last."""
-        told = self._heard | self._waiting
-        return {(number, self.session) for number, news in told.items() if not news.is_last}
 
 
 @dataclass(slots=True)
@@ -204,7 +202,7 @@ class Waiting:
         unfinished = {one.body.number: one.body async for one in self.asked.each(where)}
         lately, seen = await self._ended_lately(owners)
         known = unfinished.keys() | lately.keys()
-        told = {one for follower in followers for one in follower.unfinished()}
+        told = {(number, one.session) for one in followers for number in one.unfinished}
         found = [one for one in (unfinished | lately).values() if one.session in sessions]
         news = await self._news(found)
         for number, session in told:
