@@ -49,10 +49,15 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from bench.scale.model.sources import described  # noqa: PLC0415 - as below
+
     parser = argparse.ArgumentParser(
-        prog="bench.scale", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="bench.scale",
+        description=__doc__,
+        epilog=described().replace("%", "%%"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to run; nothing: all of it")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="part", help="nothing: all of them")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--flights", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=110)
@@ -70,10 +75,11 @@ def _latency(_: argparse.Namespace) -> Mapping[str, Any]:
 
 def _model(options: argparse.Namespace) -> Mapping[str, Any]:
     from bench.scale.model.comparing import compare  # noqa: PLC0415
-    from bench.scale.model.parameters import Times  # noqa: PLC0415
+    from bench.scale.model.parameters import Times, World  # noqa: PLC0415
+    from bench.scale.model.sources import told  # noqa: PLC0415
 
-    times = Times.measured(options.measured) if options.measured else Times()
-    return {row.name: row.figures for row in compare(times)}
+    times, world = Times.measured(options.measured) if options.measured else Times(), World()
+    return {"numbers": told(times, world), **{row.name: row.figures for row in compare(times, world)}}
 
 
 def _flights(options: argparse.Namespace) -> Mapping[str, Any]:

@@ -119,6 +119,20 @@ class Fleet:
         """Return the services."""
         return [self.members[name] for name in SERVICES]
 
+    async def stop(self) -> None:
+        """End all services, then the cluster, whatever one of them says to that; those that ended, stay so.
+
+        Raises:
+            ExceptionGroup: Some did not end in good time, and were killed.
+        """
+        stopping = [asyncio.to_thread(member.stop) for member in self.services]
+        outcomes = await asyncio.gather(*stopping, return_exceptions=True)
+        outcomes += await asyncio.gather(
+            asyncio.to_thread(self.members["cluster"].stop), return_exceptions=True
+        )
+        if late := [outcome for outcome in outcomes if isinstance(outcome, Exception)]:
+            raise ExceptionGroup("they did not end", late)
+
     async def until_ready(self, member: Member) -> None:
         """Wait until a service is ready.
 
@@ -189,8 +203,7 @@ async def running_fleet(folder: Path, broker: RabbitMQ, webhook: str, flights: P
             await asyncio.gather(*(fleet.until_ready(member) for member in fleet.services))
             yield fleet
         finally:
-            await asyncio.gather(*(asyncio.to_thread(member.stop) for member in fleet.services))
-            await asyncio.to_thread(cluster.stop)
+            await fleet.stop()
 
 
 def state_url(folder: Path, service: str) -> str:

@@ -42,6 +42,7 @@ class Flight:
     """One flight as an outside system knows it."""
 
     event: Event[FlightFound]
+    folder: Path
     is_scaled: bool
 
     @property
@@ -80,7 +81,7 @@ def _flight(folder: Path, number: int, plan: Plan, bare: bytes) -> Flight:
     event = Event[FlightFound](
         id=event_id, source=OUTSIDE, type=data.type, time=datetime.now(UTC), subject=data.subject, data=data
     )
-    return Flight(event, is_scaled)
+    return Flight(event, folder, is_scaled)
 
 
 def _photo(bare: bytes, number: int, index: int) -> bytes:

@@ -7,9 +7,9 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,7 @@ class Run:
     samples: Samples
     webhooks: Counter[str]
     announced_again: int
-    retold: int
     trouble: Any = None
-    ended_at_s: list[float] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
@@ -63,7 +61,7 @@ class Run:
             "doubled": list(self.verdict.doubled),
             "left_over": self.differences,
             "events": self.verdict.events,
-            "told_again": self.verdict.told_again - self.retold,
+            "told_again": self.verdict.told_again,
             "webhooks_told_again": sum(self.webhooks.values()) - len(self.webhooks),
             "announced_again": self.announced_again,
             "wall_s": round(self.wall_s, 1),
@@ -92,7 +90,7 @@ def run(plan: Plan, trouble: Trouble | None = None, *, folder: Path | None = Non
 
 
 async def _run(plan: Plan, folder: Path, broker: RabbitMQ, trouble: Trouble | None) -> Run:
-    ledger, webhooks, samples = Ledger(plan.images), Counter[str](), Samples()
+    ledger, webhooks, samples = Ledger(plan.flights, plan.images), Counter[str](), Samples()
     ended = asyncio.Queue[str]()
     open_flights = asyncio.Semaphore(OPEN_AT_MOST)
 
@@ -106,30 +104,43 @@ async def _run(plan: Plan, folder: Path, broker: RabbitMQ, trouble: Trouble | No
         async with running_fleet(folder, broker, webhook, source) as fleet, outside.connected():
             began_s, is_over = time.monotonic(), asyncio.Event()
             troubling = asyncio.create_task(trouble(fleet, broker, outside, is_over)) if trouble else None
-            sampling = asyncio.create_task(samples.take(fleet, broker, outside))
-            announcing = asyncio.create_task(outside.announce(flights(source, plan), open_flights))
+            doing = [
+                asyncio.create_task(samples.take(fleet, broker, outside)),
+                asyncio.create_task(outside.announce(flights(source, plan), open_flights)),
+                *([troubling] if troubling else []),
+            ]
             try:
-                await _until_ended(plan.flights, ended, announcing)
+                await _until_ended(plan.flights, ended, doing)
                 wall_s = time.monotonic() - began_s
                 is_over.set()
                 told = await troubling if troubling else None
                 await _settled(outside, folder, ledger, webhooks)
             finally:
-                for task in (sampling, announcing, *([troubling] if troubling else [])):
+                for task in doing:
                     task.cancel()
+            await fleet.stop()  # what they tell at their end is heard, too
+            await outside.drained(SETTLED_WITHIN_S)
         found = await differences(folder, broker, ledger, webhooks)
-    return Run(ledger.verdict(), found, wall_s, samples, webhooks, outside.again, outside.retold, told)
+    return Run(ledger.verdict(), found, wall_s, samples, webhooks, outside.again, told)
 
 
-async def _until_ended(count: int, ended: asyncio.Queue[str], announcing: asyncio.Task[None]) -> None:
-    """Wait for the end of so many flights, or until there was none for too long."""
+async def _until_ended(count: int, ended: asyncio.Queue[str], doing: Sequence[asyncio.Task[Any]]) -> None:
+    """Wait for the end of so many flights, or until there was none for too long, or a task has failed."""
+
+    def notice(task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            ended.put_nowait("")
+
+    for task in doing:
+        task.add_done_callback(notice)
     for _ in range(count):
         try:
             await asyncio.wait_for(ended.get(), SILENT_AT_MOST_S)
         except TimeoutError:
             return
-        if announcing.done():
-            announcing.result()
+        for task in doing:
+            if task.done():
+                task.result()
 
 
 async def _settled(outside: Outside, folder: Path, ledger: Ledger, webhooks: Counter[str]) -> None:

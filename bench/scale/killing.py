@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-import statistics
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from tests.support.rabbitmq import RabbitMQ
 
 from bench.scale.fleet import SERVICES, Fleet, Member
 from bench.scale.outside import Outside
+from bench.scale.percentiles import percentile
 
 SEED = 20261122
 RECOVERED_WITHIN_S = 120.0
@@ -41,9 +41,8 @@ def spread(times_s: list[float]) -> Spread | None:
     if not times_s:
         return None
     ordered = sorted(times_s)
-    p95 = ordered[min(len(ordered) - 1, round(0.95 * len(ordered)))]
-    middle = statistics.median(ordered)
-    return Spread(len(ordered), round(middle, 2), round(p95, 2), round(ordered[-1], 2))
+    p50, p95 = (round(percentile(ordered, percent), 2) for percent in (50, 95))
+    return Spread(len(ordered), p50, p95, round(ordered[-1], 2))
 
 
 @dataclass(slots=True)
@@ -124,7 +123,7 @@ class Killer:
         killed_at_s = time.monotonic()
         await asyncio.to_thread(broker.kill9 if how == "broker" else partial(broker.control, "stop_app"))
         await asyncio.sleep(self._random.uniform(*DOWN_S))
-        before = {member.name: await fleet.handled(member) or 0.0 for member in fleet.services}
+        before = {member.name: await _settled_before(fleet, member) for member in fleet.services}
         starting = asyncio.create_task(
             asyncio.to_thread(broker.start if how == "broker" else partial(_start_app, broker))
         )
@@ -159,6 +158,15 @@ class Killer:
                 return  # nothing may be left for it to handle
             await asyncio.sleep(LOOK_EVERY_S)
         self.harm.not_recovered.append(member.name)
+
+
+async def _settled_before(fleet: Fleet, member: Member) -> float:
+    """Return how many deliveries a service has settled; one that does not answer is asked again."""
+    async with asyncio.timeout(RECOVERED_WITHIN_S):
+        while True:
+            if (count := await fleet.handled(member)) is not None:
+                return count
+            await asyncio.sleep(LOOK_EVERY_S)
 
 
 def _start_app(broker: RabbitMQ) -> None:

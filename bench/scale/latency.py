@@ -15,6 +15,7 @@ from tests.support.events import flight_found, one_queue
 from tests.support.rabbitmq import running_rabbitmq
 
 from bench.bus import SERVICE, cpu_ratio, rabbitmq_figures
+from bench.scale.percentiles import percentile
 from shared.errors import TransientError
 from shared.events import Event, FlightFound
 from shared.messaging.bus import Bus, open_bus
@@ -64,7 +65,7 @@ async def latency(url: str, rate_per_s: int = RATE_PER_S, *, for_s: float = FOR_
             cpu_percent = 100 * (time.process_time() - cpu_s) / (time.perf_counter() - began_s)
     warm = list(due_s)[round(rate_per_s * WARM_S) :]
     ordered = sorted(took_s[event_id] * 1e3 for event_id in warm)
-    p50, p99 = (ordered[round(share * (len(ordered) - 1))] for share in (0.5, 0.99))
+    p50, p99 = (percentile(ordered, percent) for percent in (50, 99))
     return Latency(
         rate_per_s, len(ordered), round(p50, 2), round(p99, 2), round(ordered[-1], 2), round(cpu_percent, 1)
     )

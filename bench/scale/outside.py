@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ PREFETCH = 500
 RECONNECT_EVERY_S = 0.1
 CONFIRM_WITHIN_S = 10.0
 PUBLISHERS = 50
+HEARD_WITHIN_S = 1.0
+"""What is delivered, and no longer counted among what waits, is heard by then."""
 CONTENT_TYPE = "application/cloudevents+json"
 
 
@@ -33,8 +36,6 @@ class Outside:
     on_completed: Callable[[str], None]
     again: int = 0
     """Announcements that were sent once more, because no confirm came."""
-    retold: int = 0
-    """Events that were told once more, to have everybody handle one."""
     _exchange: asyncio.Future[AbstractExchange] = field(init=False)
     _channel: AbstractChannel | None = None
     _bound: asyncio.Event = field(default_factory=asyncio.Event)
@@ -73,11 +74,21 @@ class Outside:
             return {queue.name: queue.declaration_result.message_count or 0 for queue in found}
         return {}
 
+    async def drained(self, within_s: float) -> None:
+        """Wait until the auditor has heard all that lies in its queue, or for so long."""
+        until_s = time.monotonic() + within_s
+        while time.monotonic() < until_s:
+            if (await self.depths([AUDIT_QUEUE])).get(AUDIT_QUEUE) == 0:
+                break
+            await asyncio.sleep(RECONNECT_EVERY_S)
+        await asyncio.sleep(HEARD_WITHIN_S)
+
     async def retell(self) -> None:
         """Tell the last event of each type once more: every service handles one, and nothing may follow."""
-        every = self.ledger.last.items()
-        again = await asyncio.gather(*(self._publish(event_type, body) for event_type, body in every))
-        self.retold += len(again) + sum(again)
+        every = list(self.ledger.last.items())
+        for _, body in every:
+            self.ledger.retell(body)
+        await asyncio.gather(*(self._publish(event_type, body) for event_type, body in every))
 
     async def _publish(self, event_type: str, body: bytes) -> int:
         """Publish until there is a confirm; return how often there was none."""
@@ -125,7 +136,7 @@ class Outside:
                 await asyncio.wait_for(connection.close(), 1)
 
     async def _hear(self, message: AbstractIncomingMessage) -> None:
-        completed = self.ledger.hear(message.body)
+        completed = self.ledger.hear(message.body, is_redelivered=bool(message.redelivered))
         await message.ack()
         if completed:
             self.on_completed(completed)

@@ -6,6 +6,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psutil
@@ -67,12 +68,13 @@ class Samples:
             for member in fleet.members.values():
                 used = member.used()
                 self._note(member.name, now_s, used.cpu_s, used.rss_bytes)
-            if broker.process is not None and broker.process.poll() is None:
-                cpu_s, rss_bytes = tree(psutil.Process(broker.process.pid))
-                if cpu_s < last_s:  # another life
-                    broker_cpu_s += last_s
-                last_s = cpu_s
-                self._note("broker", now_s, broker_cpu_s + cpu_s, rss_bytes)
+            with suppress(psutil.NoSuchProcess):  # it is killed at this moment
+                if broker.process is not None and broker.process.poll() is None:
+                    cpu_s, rss_bytes = tree(psutil.Process(broker.process.pid))
+                    if cpu_s < last_s:  # another life
+                        broker_cpu_s += last_s
+                    last_s = cpu_s
+                    self._note("broker", now_s, broker_cpu_s + cpu_s, rss_bytes)
             for name, depth in (await outside.depths(QUEUES)).items():
                 self.deepest[name] = max(depth, self.deepest.get(name, 0))
             self.load.append(psutil.getloadavg()[0])

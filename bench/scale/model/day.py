@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import statistics
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,15 +11,15 @@ from typing import Any
 import simpy
 
 from bench.scale.model.nodes import HOUR_S, Node, Nodes
-from bench.scale.model.parameters import ODM_STAGES, Chart, Policy, Times, World, landing_s
+from bench.scale.model.parameters import Chart, Policy, Times, World, landing_s
 from bench.scale.model.pods import Pods, Steps
+from bench.scale.percentiles import percentile
 from odm_gateway.domain.sizing import GIB_PER_CORE, HEADROOM, Limits, size_of
+from scaler.domain.pieces import piece_length
 
 LIMITS = Limits(memory_gib=(4, 256))
 STARTS_AT_MOST = 4
 """The workflow's own: a first try and three more."""
-KILLED_AT = (0.2, 0.9)
-"""Shares of ODM's time within which a process outgrows its memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +65,9 @@ class Day:
     def __post_init__(self) -> None:
         """Build the cluster."""
         env, policy = self.env, self.policy
-        self.ingest = Pods(env, self.chart.ingest, self.times.pod_start_s)
-        self.scaler = Pods(env, self.chart.scaler, self.times.pod_start_s)
-        luck = random.Random(self.seed + 1)
-        self.nodes = Nodes(env, self.world, self.times.node_start_s, policy.is_spot, luck)
+        self.ingest = Pods(env, self.chart.ingest, self.times)
+        self.scaler = Pods(env, self.chart.scaler, self.times)
+        self.nodes = Nodes(env, self.world, self.times, policy.is_spot, random.Random(self.seed + 1))
         self.window = simpy.Resource(env, policy.window)
 
     def run(self) -> dict[str, Any]:
@@ -87,7 +85,7 @@ class Day:
         yield job.done
         if is_scaled:
             work_s = self.times.scaler_flight_s + self.times.scale_image_s * images
-            pieces = max(1, math.ceil(images / 10))
+            pieces = math.ceil(images / piece_length(images))
             yield self.env.all_of([self.scaler.submit(work_s / pieces).done for _ in range(pieces)])
         staged_s = self.env.now
         with self.window.request() as admitted:
@@ -172,12 +170,12 @@ class Odm:
         done = 0.0
         for rung in range(STARTS_AT_MOST):
             self.starts += 1
-            memory_gib = day.policy.ladder.gib(expected_gib, rung)
-            until = 1.0 if memory_gib >= peak_gib else max(done, chance.uniform(*KILLED_AT))
+            memory_gib = min(day.policy.ladder.gib(expected_gib, rung), day.world.node_gib)
+            until = 1.0 if memory_gib >= peak_gib else max(done, chance.uniform(*day.world.killed_at))
             reached = yield from self._start(memory_gib, (until - done) * work_s, work_s, done)
             if reached >= 1.0:
                 return
-            kept = stage_before(reached) if day.policy.resumes else 0.0
+            kept = stage_before(reached, day.world.odm_stages) if day.policy.resumes else 0.0
             self.out_of_memory += reached >= until
             self.lost_s += (reached - kept) * work_s
             done = kept
@@ -207,9 +205,9 @@ class Odm:
         return done + max(0.0, took_s - day.times.pod_start_s) / work_s + 1e-9
 
 
-def stage_before(reached: float) -> float:
-    """Return the end of the last stage that is behind ODM."""
-    return max((end for end in ODM_STAGES if end <= reached), default=0.0)
+def stage_before(reached: float, stages: Sequence[float]) -> float:
+    """Return the end of the last of ``stages`` that is behind ODM."""
+    return max((end for end in stages if end <= reached), default=0.0)
 
 
 def landings(world: World, chance: random.Random) -> Iterator[tuple[float, int, bool, int]]:
@@ -223,7 +221,5 @@ def landings(world: World, chance: random.Random) -> Iterator[tuple[float, int, 
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:
     """Return the middle and the slow end."""
-    if len(values) < 2:
-        return {}
-    cuts = statistics.quantiles(values, n=100, method="inclusive")
-    return {name: round(cuts[percent - 1], 1) for name, percent in (("p50", 50), ("p95", 95), ("p99", 99))}
+    ordered = sorted(values)
+    return {f"p{percent}": round(percentile(ordered, percent), 1) for percent in (50, 95, 99) if ordered}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import simpy
 
-from bench.scale.model.parameters import World
+from bench.scale.model.parameters import Times, World
 from bench.scale.model.pods import Steps
 
 HOUR_S = 3600.0
@@ -43,7 +43,7 @@ class Nodes:
 
     env: simpy.Environment
     world: World
-    start_s: float
+    times: Times
     is_spot: bool
     chance: random.Random
     peak: int = 0
@@ -59,6 +59,16 @@ class Nodes:
         world = self.world
         price = world.spot_usd_per_core_h if self.is_spot else world.on_demand_usd_per_core_h
         return self.node_s / HOUR_S * world.node_cores * price
+
+    @property
+    def free_cores(self) -> float:
+        """Return how many cores of all nodes no pod has."""
+        return sum(node.cores for node in self._nodes)
+
+    @property
+    def cores(self) -> int:
+        """Return how many there are."""
+        return self.world.node_cores * len(self._nodes)
 
     def ask(self, cores: float, gib: float) -> simpy.Event:
         """Return an event whose value is the node that a pod got."""
@@ -104,7 +114,8 @@ class Nodes:
 
     def _life(self) -> Steps:
         began_s = self.env.now
-        yield self.env.timeout(self.start_s * self.chance.lognormvariate(0, 0.3))
+        times = self.times
+        yield self.env.timeout(times.node_start_s * self.chance.lognormvariate(0, times.node_start_sigma))
         self._starting -= 1
         node = Node(self.world.node_cores, self.world.node_gib, self.is_spot, began_s)
         node.idle_since_s = self.env.now

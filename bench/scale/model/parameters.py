@@ -14,9 +14,6 @@ from odm_gateway.config import Settings as GatewaySettings
 
 CHART = Path(__file__).parents[3] / "deploy" / "helm" / "flightline"
 DAY_S = 86_400.0
-ODM_STAGES = (0.02, 0.50, 0.75, 0.85, 0.97, 1.0)
-"""Where ODM may go on after a loss, as shares of its time: images, reconstruction, dense cloud, mesh,
-orthophoto, report. An estimate: stages differ between sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +70,12 @@ def _number(template: str, pattern: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long things take, in seconds: measured here, where it says so."""
+    """How long things take, in seconds; ``sources`` says which were measured."""
 
     settle_s: float = 30.0
     """Discovery's default."""
     transfer_bytes_per_s: float = 60e6
-    """Of one source; ingest itself was measured at 602 MB/s (bench.ingest)."""
+    """Of one source."""
     process_bytes_per_s: float = 602e6
     """Of one process of ingest, all its transfers together."""
     ingest_flight_s: float = 0.02
@@ -89,7 +86,11 @@ class Times:
     """45 minutes for 100 images."""
     gateway_flight_s: float = 0.08
     pod_start_s: float = 12.0
+    hand_back_s: float = 1.0
+    """What a job that is handed back costs once more."""
     node_start_s: float = 75.0
+    node_start_sigma: float = 0.3
+    """Of the logarithm."""
 
     @classmethod
     def measured(cls, path: Path) -> Times:
@@ -138,6 +139,11 @@ class World:
     duration_sigma: float = 0.25
     peak_sigma: float = 0.18
     """How far a job's peak of memory is from what its images let expect, of the logarithm."""
+    odm_stages: tuple[float, ...] = (0.02, 0.50, 0.75, 0.85, 0.97, 1.0)
+    """Where ODM may go on after a loss, as shares of its time: images, reconstruction, dense cloud, mesh,
+    orthophoto, report."""
+    killed_at: tuple[float, float] = (0.2, 0.9)
+    """Shares of ODM's time within which a process outgrows its memory."""
     interruptions_per_h: float = 0.05
     """Of a spot node."""
     node_cores: int = 32

@@ -12,7 +12,7 @@ from typing import Any
 
 import simpy
 
-from bench.scale.model.parameters import Scaling
+from bench.scale.model.parameters import Scaling, Times
 
 TOLERANCE = 0.1
 """A HorizontalPodAutoscaler leaves smaller differences alone."""
@@ -67,9 +67,7 @@ class Pods:
 
     env: simpy.Environment
     scaling: Scaling
-    pod_start_s: float
-    hand_back_s: float = 1.0
-    """What a handed-back job costs once more."""
+    times: Times
     replicas: int = 0
     peak: int = 0
     busy_s: float = 0.0
@@ -131,7 +129,7 @@ class Pods:
                 yield self.env.timeout(job.work_s)
                 job.done.succeed()
             except simpy.Interrupt:
-                job.work_s = max(0.0, job.work_s - (self.env.now - began_s)) + self.hand_back_s
+                job.work_s = max(0.0, job.work_s - (self.env.now - began_s)) + self.times.hand_back_s
                 self.handed_back += 1
                 self._put(job)
                 return
@@ -167,6 +165,6 @@ class Pods:
             self._history.append((self.env.now, now))
             after = allowed(self.replicas, recommended, now, period_start, self.scaling)
             while self.replicas < after:
-                self._add(self.pod_start_s)
+                self._add(self.times.pod_start_s)
             while self.replicas > after:
                 self._remove()
