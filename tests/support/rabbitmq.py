@@ -184,6 +184,7 @@ def running_rabbitmq(*, managed: bool = False) -> Iterator[RabbitMQ]:
     (folder / "rabbitmq.conf").write_text(
         f"listeners.tcp.local = 127.0.0.1:{broker.port}\nlog.file.level = warning\n"
         "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\n"
+        "raft.wal_max_size_bytes = 64000000\n"  # as the chart has it
         f"{management if managed else ''}"
     )
     if _as_rabbitmq():
