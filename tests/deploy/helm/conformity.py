@@ -61,7 +61,7 @@ def _custom(kind: str) -> Draft7Validator:
 def strict(schema: Document) -> Document:
     """Return a schema as the API server reads it, but what it would drop without a word is refused."""
     if schema.get("x-kubernetes-int-or-string"):
-        return {"type": ["integer", "string"]}
+        return {"type": ["integer", "string"]} | {key: schema[key] for key in ("pattern",) if key in schema}
     found = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes-")}
     if "properties" in schema:
         found["properties"] = {name: strict(each) for name, each in schema["properties"].items()}

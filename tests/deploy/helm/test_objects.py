@@ -46,6 +46,21 @@ def test_a_field_that_kubernetes_or_an_operator_does_not_know_would_be_noticed()
     assert len(misfits(deployment, "1.30")) == len(misfits(scaled, "1.30")) == 1
 
 
+@pytest.mark.parametrize("kind", sorted(set(CUSTOM) - {"argoproj.io/v1alpha1/WorkflowTemplate"}))
+def test_each_operator_has_a_schema_that_takes_nothing_else(kind: str) -> None:
+    every = (document for name in PROFILES for document in rendered(name) if kind_of(document) == kind)
+    misspelt = copy.deepcopy(next(every))
+    misspelt["spec"]["misspelt"] = 1
+    assert len(misfits(misspelt, "1.30")) == 1
+    assert misfits({**misspelt, "spec": "none"}, "1.30")
+
+
+def test_a_size_that_is_none_would_be_noticed() -> None:
+    cluster = copy.deepcopy(next(iter(of_kind(rendered("operators"), "RabbitmqCluster").values())))
+    cluster["spec"]["persistence"]["storage"] = "ten"
+    assert len(misfits(cluster, "1.30")) == 1
+
+
 def test_every_custom_resource_is_in_some_profile() -> None:
     assert {kind_of(document) for name in PROFILES for document in rendered(name)} >= set(CUSTOM)
 

@@ -21,6 +21,8 @@ SECRETS = {
     "FLIGHTLINE_BUS": "amqp://user:password@rabbitmq/",
     "FLIGHTLINE_STATE": "mongodb://user:password@mongodb/flightline",
 }
+BACKENDS = {"FLIGHTLINE_BUS", "FLIGHTLINE_STATE", "FLIGHTLINE_OBJECTS"}
+"""Without these a service starts all the same, on what its pod has and loses."""
 SERVICES = [(name, service) for name in PROFILES for service in WORKLOADS]
 every_service = pytest.mark.parametrize(("name", "service"), SERVICES)
 
@@ -65,6 +67,7 @@ def test_every_required_field_is_set(name: str, service: str) -> None:
             variable(settings, each) for each, field in settings.model_fields.items() if field.is_required()
         }
         assert needed <= set(given)
+    assert set(given) >= BACKENDS
 
 
 @pytest.mark.parametrize(("name", "service"), [pair for pair in SERVICES if pair[0] != "vault"])
@@ -72,7 +75,8 @@ def test_the_settings_are_accepted(name: str, service: str, clean_environment: p
     for variable_name, value in environment(rendered(name), service).items():
         clean_environment.setenv(variable_name, value)
     platform, own = load(PlatformSettings), load(WORKLOADS[service].settings)
-    assert platform.bus.startswith("amqp://")
+    urls = (platform.bus, platform.state, platform.objects)
+    assert [url.partition("://")[0] for url in urls] == ["amqp", "mongodb", "s3"]
     assert own.host == "0.0.0.0"
     assert isinstance(own.token, SecretStr)
 
