@@ -24,7 +24,9 @@ QUIET = (
     "botocore",
     "aiobotocore",
     "httpcore",
+    "httpcore2",
     "httpx",
+    "httpx2",
     "pymongo",
     "uvicorn",
 )

@@ -22,6 +22,7 @@ from tests.support.kubernetes.scenarios import (
     failing,
     out_of_memory,
 )
+from tests.support.logs import log_lines
 from tests.support.trouble import eventually
 
 JOB = job()
@@ -46,6 +47,24 @@ async def test_a_job_tells_its_console_and_progress_and_ends_with_its_products(
     percents = [event.percent for event in heard.events if isinstance(event, Progressed)]
     assert percents == sorted(percents)
     assert heard.last == Completed(("all.zip", "odm_orthophoto/odm_orthophoto.tif"), {"gsd": 2.5})
+
+
+async def test_what_goes_as_it_should_is_told_by_our_own_logs_alone(engine: ArgoEngine) -> None:
+    with log_lines("odm-gateway") as lines:
+        await followed(engine, JOB)
+        await engine.remove(JOB)
+    loggers = {json.loads(line)["logger"].partition(".")[0] for line in lines.getvalue().splitlines()}
+    assert loggers - {"aiohttp"} == {"odm_gateway"}  # the latter: of the simulated cluster
+
+
+async def test_a_burst_of_changes_is_one_look(
+    tmp_path: Path, platform: Platform, cluster: SimulatedCluster
+) -> None:
+    calm = replace(PATIENCE, settle=timedelta(minutes=5), look=(timedelta(minutes=5), timedelta(minutes=5)))
+    async with argo_engine(tmp_path, platform.objects, calm, simulated=cluster) as engine:
+        heard = await run(engine, cluster, Scenario())
+    assert isinstance(heard.last, Completed)
+    assert cluster.api.calls["get", "workflows"] <= 3  # whether it is there, at most its beginning, its end
 
 
 async def test_an_end_that_comes_while_the_workflow_is_looked_at_is_noticed(

@@ -27,6 +27,7 @@ TICK = timedelta(seconds=0.05)
 PATIENCE = Patience(
     poll=TICK,
     poll_at_most=TICK * 3,
+    settle=TICK,
     look=(TICK * 20, TICK * 40),
     backoff_at_most=TICK * 4,
     away=TICK * 0,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -82,12 +83,18 @@ class FileObjects:
             ObjectExistsError: ``create_only``, and another content has this name.
         """
         path, described_by = self._path(key), check_metadata(metadata or {})
-        with errors_translated(self._root), Incoming(self._temporary) as incoming:
-            await receive(incoming, content, size_bytes)
+
+        def publish(incoming: Incoming) -> StoredObject:
             incoming.check(size_bytes, sha256)
             about = About(incoming.sha256, content_type, described_by)
-            publish = self._create if create_only else self._replace
-            return await finished(lambda: publish(key, path, incoming, about))
+            return (self._create if create_only else self._replace)(key, path, incoming, about)
+
+        with errors_translated(self._root):
+            if isinstance(content, bytes):
+                return await finished(lambda: self._put_small(content, publish))
+            with Incoming(self._temporary) as incoming:
+                await receive(incoming, content, size_bytes)
+                return await finished(lambda: publish(incoming))
 
     @asynccontextmanager
     async def open(
@@ -101,7 +108,8 @@ class FileObjects:
         path = self._path(key)
         check_range(start, end)
         with errors_translated(path), _found(key):
-            file = await finished(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            file = await finished(lambda: os.open(self._confined(path, key), flags))
         try:
             yield _chunks(file, start, end, path)
         finally:
@@ -116,7 +124,7 @@ class FileObjects:
         """
         path = self._path(key)
         with errors_translated(path), _found(key):
-            return await asyncio.to_thread(_read, key, path, at_most)
+            return await asyncio.to_thread(lambda: _read(key, self._confined(path, key), at_most))
 
     async def download(self, key: str, path: Path) -> StoredObject:
         """Write the object to a local file, atomically, and verify its hash where one is kept.
@@ -127,14 +135,14 @@ class FileObjects:
         """
         source = self._path(key)
         with errors_translated(path):
-            return await finished(lambda: _download(key, source, path))
+            return await finished(lambda: _download(key, self._confined(source, key), path))
 
     async def stat(self, key: str) -> StoredObject | None:
         """Return what is known of the object, or None where there is none."""
         path = self._path(key)
         with errors_translated(path):
             try:
-                return await asyncio.to_thread(_stat, key, path)
+                return await asyncio.to_thread(lambda: _stat(key, self._confined(path, key)))
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
@@ -144,10 +152,13 @@ class FileObjects:
         One folder's names are in memory at a time; hash, type and metadata are left to ``stat``.
         """
         head = prefix.rpartition("/")[0]
-        folder = self._confined(names.folder_path(self._root, head), prefix)
-        found = walk(folder, f"{head}/" if head else "", prefix, after or "")
+        folder = names.folder_path(self._root, head)
+        found = self._walk(folder, f"{head}/" if head else "", prefix, after or "")
         with errors_translated(self._root):
-            while batch := await asyncio.to_thread(lambda: [*islice(found, LIST_AT_ONCE)]):
+            is_over = False
+            while not is_over:
+                batch = await asyncio.to_thread(lambda: [*islice(found, LIST_AT_ONCE)])
+                is_over = len(batch) < LIST_AT_ONCE
                 for item in batch:
                     yield item
 
@@ -166,7 +177,7 @@ class FileObjects:
         """Delete the object; there being none is no error."""
         path = self._path(key)
         with errors_translated(path):
-            await finished(lambda: self._delete(path))
+            await finished(lambda: self._delete(self._confined(path, key)))
 
     async def presign(self, key: str, *, expires: timedelta, shown: Shown | None = None) -> str:  # noqa: ARG002
         """Return a URL that lets anybody read the object until it expires, answered as its server likes.
@@ -201,41 +212,62 @@ class FileObjects:
             await asyncio.to_thread(_probe, self._temporary)
 
     def _path(self, key: str) -> Path:
-        return self._confined(names.key_to_path(self._root, check_key(key)), key)
+        """Return where the object is, which is ``_confined`` where a thread may wait for the disk."""
+        return names.key_to_path(self._root, check_key(key))
 
     def _confined(self, path: Path, key: str) -> Path:
-        if os.path.realpath(path) != str(path):
-            raise InvalidInputError(f"{key}: a symbolic link leads out of the store", field="key", value=key)
+        """Return ``path``, in which nothing below the root is a symbolic link."""
+        here = str(self._root)
+        for name in path.relative_to(self._root).parts:
+            here = f"{here}/{name}"
+            try:
+                mode = os.lstat(here).st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                break
+            if stat.S_ISLNK(mode):
+                raise InvalidInputError(
+                    f"{key}: a symbolic link leads out of the store", field="key", value=key
+                )
         return path
 
+    def _walk(self, folder: Path, before: str, prefix: str, after: str) -> Iterator[StoredObject]:
+        yield from walk(self._confined(folder, prefix), before, prefix, after)
+
+    def _put_small(self, content: bytes, publish: Callable[[Incoming], StoredObject]) -> StoredObject:
+        with Incoming(self._temporary) as incoming:
+            incoming.write([content])
+            if incoming.flushing:
+                incoming.settle()
+            return publish(incoming)
+
     def _replace(self, key: str, path: Path, incoming: Incoming, about: About) -> StoredObject:
-        with self._announced(path, incoming, about) as stat:
+        with self._announced(self._confined(path, key), incoming, about) as written:
             old = _stat_or_none(path)
             incoming.path.replace(path)
         sync_folder(path.parent)
         if old is not None:
             names.sidecar_path(path, old).unlink(missing_ok=True)
-        return described(key, stat, about)
+        return described(key, written, about)
 
     def _publish(self, key: str, incoming: Incoming, about: About) -> StoredObject:
         return self._replace(key, self._path(key), incoming, about)
 
     def _create(self, key: str, path: Path, incoming: Incoming, about: About) -> StoredObject:
         try:
-            with self._announced(path, incoming, about) as stat:
+            with self._announced(self._confined(path, key), incoming, about) as written:
                 os.link(incoming.path, path)
         except FileExistsError:
             return _same_or_refused(key, path, about)
         sync_folder(path.parent)
-        return described(key, stat, about)
+        return described(key, written, about)
 
     @contextmanager
     def _announced(self, path: Path, incoming: Incoming, about: About) -> Iterator[os.stat_result]:
-        stat = incoming.sync()
-        sidecar = names.sidecar_path(path, stat)
+        written = incoming.sync()
+        sidecar = names.sidecar_path(path, written)
         self._write_sidecar(sidecar, about)
         try:
-            yield stat
+            yield written
         except BaseException:
             sidecar.unlink(missing_ok=True)
             raise
@@ -256,7 +288,7 @@ class FileObjects:
         self, source: str, path: Path, target: str, target_path: Path, sha256: str | None
     ) -> StoredObject:
         with Incoming(self._temporary) as incoming:
-            with _found(source), opened(path) as content:
+            with _found(source), opened(self._confined(path, source)) as content:
                 incoming.copy(content.file)
             incoming.check(content.stat.st_size, content.about.sha256)
             incoming.check(None, sha256)
@@ -265,10 +297,10 @@ class FileObjects:
 
     def _delete(self, path: Path) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):
-            stat = path.lstat()
+            found = path.lstat()
             path.unlink()
             sync_folder(path.parent)
-            names.sidecar_path(path, stat).unlink(missing_ok=True)
+            names.sidecar_path(path, found).unlink(missing_ok=True)
             remove_empty_folders(path.parent, self._root)
 
 

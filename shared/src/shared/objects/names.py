@@ -21,6 +21,7 @@ NAME_AT_MOST = 200
 TEMPORARY = "+tmp"
 
 _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_PLAIN = re.compile(r"[A-Za-z0-9._-]*")
 _ESCAPED = re.compile(r"(?:[A-Za-z0-9._-]|%[0-9A-F]{2})+")
 
 
@@ -78,6 +79,9 @@ def _entries(folder: Path | str, before: str) -> Iterator[Entry]:
 
 
 def _names(part: str, mark: str) -> Iterator[str]:
+    if len(part) <= NAME_AT_MOST and _PLAIN.fullmatch(part):
+        yield part + mark
+        return
     name = ""
     for letter in part:
         escaped = _escaped(letter)

@@ -30,9 +30,7 @@ async def finished(function: Callable[[], T]) -> T:
         raise
 
 
-async def receive(
-    incoming: Incoming, content: AsyncIterator[Chunk] | bytes | Path, size_bytes: int | None
-) -> None:
+async def receive(incoming: Incoming, content: AsyncIterator[Chunk] | Path, size_bytes: int | None) -> None:
     """Write ``content`` to ``incoming``; a stream ends early once it exceeds ``size_bytes``.
 
     Raises:
@@ -40,9 +38,7 @@ async def receive(
         NotFoundError: ``content`` is a file that is not there.
     """
     try:
-        if isinstance(content, bytes):
-            await finished(lambda: incoming.write([content]))
-        elif isinstance(content, Path):
+        if isinstance(content, Path):
             await finished(lambda: _copy_file(incoming, content))
         else:
             await _receive_stream(incoming, content, size_bytes)

@@ -6,7 +6,7 @@ named after it: whoever follows it next, after a crash or elsewhere, finds them 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -44,17 +44,18 @@ class ArgoEngine:
 
     async def cancel(self, job: Job) -> None:
         """Tell the job's workflow to stop; what it has done so far stays until it is removed."""
-        for cluster, found in await self._found(job):
+        for cluster, found in await _found(await self._possible(job), job):
             status = status_of(found)
             if not status.has_ended:
                 await stop(cluster, job.name, status)
 
     async def remove(self, job: Job) -> None:
         """Delete the job's workflow, workspace and notes; its end must have been recorded."""
-        for cluster, _found in await self._found(job):
+        clusters = await self._possible(job)
+        for cluster, found in await _found(clusters, job):
+            await _let_go(cluster, job, found)
             await cluster.kubernetes.delete(WORKFLOWS, job.name)
-            await _let_go(cluster, job)
-        for cluster in await self._possible(job):
+        for cluster in clusters:
             await cluster.kubernetes.delete(CLAIMS, claim_name(job))
         await JobObjects(self.objects, job).remove()
 
@@ -83,23 +84,24 @@ class ArgoEngine:
             return list(self.clusters.by_name.values())
         return [self.clusters.named(placement.cluster)]
 
-    async def _found(self, job: Job) -> list[tuple[Cluster, Manifest]]:
-        found = []
-        for cluster in await self._possible(job):
-            workflow = await cluster.kubernetes.get(WORKFLOWS, job.name)
-            if workflow is not None and is_of(workflow, job):
-                found.append((cluster, workflow))
-        return found
+
+async def _found(clusters: Iterable[Cluster], job: Job) -> list[tuple[Cluster, Manifest]]:
+    found = []
+    for cluster in clusters:
+        workflow = await cluster.kubernetes.get(WORKFLOWS, job.name)
+        if workflow is not None and is_of(workflow, job):
+            found.append((cluster, workflow))
+    return found
 
 
-async def _let_go(cluster: Cluster, job: Job) -> None:
+async def _let_go(cluster: Cluster, job: Job, workflow: Manifest) -> None:
     """Take our finalizer, and nobody else's, off the job's workflow.
 
     Raises:
         TransientError: Somebody else changed the workflow every time.
     """
+    found: Manifest | None = workflow
     for attempt in range(LET_GO_TRIES):
-        found = await cluster.kubernetes.get(WORKFLOWS, job.name)
         finalizers = (found or {}).get("metadata", {}).get("finalizers") or []
         if found is None or FINALIZER not in finalizers:
             return
@@ -114,3 +116,6 @@ async def _let_go(cluster: Cluster, job: Job) -> None:
         except ChangedError:
             if attempt == LET_GO_TRIES - 1:
                 raise
+            found = await cluster.kubernetes.get(WORKFLOWS, job.name)
+        else:
+            return

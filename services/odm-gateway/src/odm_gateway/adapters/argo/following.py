@@ -45,6 +45,8 @@ class Patience:
     """Where nothing is heard."""
     look: tuple[timedelta, timedelta] = (timedelta(seconds=30), timedelta(seconds=60))
     """Asks for the workflow at least so often, should its watch have missed something."""
+    settle: timedelta = timedelta(seconds=1)
+    """Changes come in bursts: a workflow that runs is not asked for again so soon; one that ended is."""
     backoff_at_most: timedelta = timedelta(seconds=30)
     away: timedelta = timedelta(minutes=30)
     """For a cluster to take the job, while none can be reached; what is on its way is waited for longer."""
@@ -74,6 +76,7 @@ class Following:
     _trouble: str | None = None
     _trouble_since_s: float = 0.0
     _ended_at_s: float | None = None
+    _looked_at_s: float = field(default_factory=time.monotonic)
     _look_at_s: float = 0.0
     _pause_s: float = 0.0
 
@@ -186,17 +189,28 @@ class Following:
             pause_s = self._pause_s = min(
                 patience.poll_at_most.total_seconds(), max(patience.poll.total_seconds(), self._pause_s * 1.5)
             )
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
-                await changed.wait()
-        is_changed = changed.is_set()
-        changed.clear()  # before looking: what changes meanwhile is looked at the next time
+        is_changed = await self._has_changed(changed, pause_s)
         if self._ended_at_s is None and (is_changed or time.monotonic() >= self._look_at_s):
             await self._look()
 
+    async def _has_changed(self, changed: asyncio.Event, within_s: float) -> bool:
+        """Return whether the workflow changed, as soon as that is worth a look."""
+        await _set_within(changed, within_s)
+        if not changed.is_set():
+            return False
+        settled_at_s = self._looked_at_s + self.patience.settle.total_seconds()
+        while (left_s := settled_at_s - time.monotonic()) > 0 and self.cluster.reflector.is_open(
+            self.at.job.name
+        ):
+            changed.clear()
+            await _set_within(changed, left_s)
+        changed.clear()  # before looking: what changes meanwhile is looked at the next time
+        return True
+
     async def _look(self) -> None:
         least, most = self.patience.look
-        self._look_at_s = time.monotonic() + random.uniform(least.total_seconds(), most.total_seconds())  # noqa: S311
+        self._looked_at_s = time.monotonic()
+        self._look_at_s = self._looked_at_s + random.uniform(least.total_seconds(), most.total_seconds())  # noqa: S311
         try:
             found = await self.cluster.kubernetes.get(WORKFLOWS, self.at.job.name)
             if found is None:
@@ -215,6 +229,13 @@ async def stop(cluster: Cluster, name: str, status: Status) -> None:
     """End a workflow: one that waits to be let in listens to ``Terminate`` only."""
     how = "Terminate" if status.phase in PENDING else "Stop"
     await cluster.kubernetes.merge(WORKFLOWS, name, {"spec": {"shutdown": how}})
+
+
+async def _set_within(event: asyncio.Event, within_s: float) -> None:
+    """Return once the event is set, or is not for so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
 
 
 def _stage_of(status: Status, before: tuple[str, float]) -> tuple[str, float]:

@@ -16,6 +16,8 @@ from shared.service import Service
 
 QUIET_FACTOR = 10 / 3
 """Where nothing comes, one looks every 10 s instead of every 3."""
+SETTLE_FACTOR = 1 / 3
+"""Where much comes, one looks at a workflow every second."""
 
 
 @asynccontextmanager
@@ -62,6 +64,7 @@ def _patience(settings: ArgoSettings) -> Patience:
     return Patience(
         poll=settings.argo_poll,
         poll_at_most=settings.argo_poll * QUIET_FACTOR,
+        settle=settings.argo_poll * SETTLE_FACTOR,
         look=(settings.argo_look_every / 2, settings.argo_look_every),
         stuck_after=settings.argo_stuck_after,
         trouble=settings.argo_trouble_after,

@@ -95,6 +95,11 @@ class Reflector:
         seen = sum(seen.is_open and seen.is_submodel is is_submodel for seen in self._seen.values())
         return seen + sum(is_part is is_submodel for is_part in self._expected.values())
 
+    def is_open(self, name: str) -> bool:
+        """Return whether there is a workflow of this name that has not ended, as far as is known."""
+        seen = self._seen.get(name)
+        return seen is not None and seen.is_open
+
     async def tried(self) -> None:
         """Return once the cluster was asked, with or without success."""
         await self._tried.wait()

@@ -86,7 +86,9 @@ class Submitter:
         chosen.reflector.expect(at.job.name, is_submodel=at.job.is_submodel)
         placement = None
         try:
-            placement = await at.place((await self.clusters.find(at.job.name) or chosen).name)
+            has_choice = len(self.clusters.by_name) > 1  # else it is looked for where it is sent
+            found = await self.clusters.find(at.job.name) if has_choice else None
+            placement = await at.place((found or chosen).name)
         finally:
             if placement is None or placement.cluster != chosen.name:
                 chosen.reflector.expect_no_longer(at.job.name)
