@@ -176,7 +176,7 @@ def url_maker(request: pytest.FixtureRequest, kind: str, folder: Path) -> Callab
 @pytest.mark.timeout(600)  # a failure is made as small as can be, which takes its time
 @pytest.mark.parametrize("kind", STORES)
 def test_a_store_agrees_with_the_model(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> None:
-    check(url_maker(request, kind, tmp_path), examples=40)
+    check(url_maker(request, kind, tmp_path), examples=15)
 
 
 @pytest.mark.long

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
-import signal
-import subprocess
-import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -18,34 +19,65 @@ from shared.state.port import Record, Store
 from tests.support.mongo import mongo_server
 from tests.support.processes import free_port
 from tests.support.store_child import COUNTER, COUNTS, THINGS
+from tests.support.zygote import Child, Zygote, zygote
 
-ROOT = Path(__file__).parents[2]
 PROCESSES = 4
 
 
-def start(task: str, url: str, name: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.support.store_child", task, url, name]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+@dataclass(frozen=True)
+class Worker:
+    """A process at a store, and what it says."""
+
+    child: Child
+    said: IO[str]
 
 
-def acknowledged(child: subprocess.Popen[str]) -> list[tuple[str, int]]:
-    assert child.stdout is not None
-    with child.stdout:
-        lines = [line.split() for line in child.stdout if line.endswith("\n")]
-    child.wait()
+@dataclass(frozen=True)
+class Workers:
+    """Starts processes at stores."""
+
+    parent: Zygote
+    folder: Path
+
+    def start(self, task: str, url: str, name: str) -> Worker:
+        pipe = self.folder / name
+        os.mkfifo(pipe)
+        main = "tests.support.store_child:run"
+        errors = self.folder / "errors.log"
+        child = self.parent.start(main, ["store_child", task, url, name], os.environ, pipe, errors)
+        return Worker(child, pipe.open())
+
+
+@pytest.fixture(scope="module")
+def parent() -> Iterator[Zygote]:
+    """Have a process that has imported what those at stores need."""
+    with zygote("tests.support.store_child", "shared.state.mongo", "shared.state.sqlite") as started:
+        yield started
+
+
+@pytest.fixture
+def workers(parent: Zygote, tmp_path: Path) -> Workers:
+    folder = tmp_path / "workers"
+    folder.mkdir()
+    return Workers(parent, folder)
+
+
+def acknowledged(worker: Worker) -> list[tuple[str, int]]:
+    with worker.said:
+        lines = [line.split() for line in worker.said if line.endswith("\n")]
+    worker.child.close()
     return [(record_id, int(revision)) for record_id, revision in lines]
 
 
-def first_lines(child: subprocess.Popen[str], count: int) -> list[tuple[str, int]]:
-    assert child.stdout is not None
-    lines = [child.stdout.readline().split() for _ in range(count)]
+def first_lines(worker: Worker, count: int) -> list[tuple[str, int]]:
+    lines = [worker.said.readline().split() for _ in range(count)]
     return [(record_id, int(revision)) for record_id, revision in lines]
 
 
-def kill_after(child: subprocess.Popen[str], writes: int) -> list[tuple[str, int]]:
-    first = first_lines(child, writes)
-    child.send_signal(signal.SIGKILL)
-    return first + acknowledged(child)
+def kill_after(worker: Worker, writes: int) -> list[tuple[str, int]]:
+    first = first_lines(worker, writes)
+    worker.child.strike()
+    return first + acknowledged(worker)
 
 
 async def lost(store: Store, written: list[tuple[str, int]]) -> list[str]:
@@ -58,13 +90,13 @@ async def lost(store: Store, written: list[tuple[str, int]]) -> list[str]:
     return gone
 
 
-async def kills(url: str, times: int) -> int:
+async def kills(workers: Workers, url: str, times: int) -> int:
     """Kill ``times`` writers and return how many writes they had been acknowledged; none may be lost."""
     chance = random.Random(times)
     written: list[tuple[str, int]] = []
     for n in range(times):
-        child = start("write", url, f"child{n}")
-        written += await asyncio.to_thread(kill_after, child, chance.randrange(1, 200))
+        worker = workers.start("write", url, f"child{n}")
+        written += await asyncio.to_thread(kill_after, worker, chance.randrange(1, 200))
     async with open_store(url) as store:
         await store.declare(THINGS)
         assert await lost(store, written) == []
@@ -72,34 +104,34 @@ async def kills(url: str, times: int) -> int:
     return len(written)
 
 
-async def test_a_killed_writer_loses_nothing_acknowledged(store_url: str) -> None:
-    assert await kills(store_url, 5) > 100
+async def test_a_killed_writer_loses_nothing_acknowledged(workers: Workers, store_url: str) -> None:
+    assert await kills(workers, store_url, 3) > 100
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-async def test_a_hundred_killed_writers_lose_nothing_acknowledged(store_url: str) -> None:
-    assert await kills(store_url, 100) > 10_000
+async def test_a_hundred_killed_writers_lose_nothing_acknowledged(workers: Workers, store_url: str) -> None:
+    assert await kills(workers, store_url, 100) > 10_000
 
 
-def write_while_the_server_is_killed(folder: Path, times: int) -> list[tuple[str, int]]:
+def write_while_the_server_is_killed(workers: Workers, folder: Path, times: int) -> list[tuple[str, int]]:
     """Kill the server ``times`` while one child writes, and return what was acknowledged."""
     port = free_port()
     with ExitStack() as server:
         url = server.enter_context(mongo_server(folder, port))
-        child = start("write", f"{url}/chaos", "child")
+        worker = workers.start("write", f"{url}/chaos", "child")
         written = []
         for n in range(times):
-            written += first_lines(child, 100 + 20 * (n % 4))
+            written += first_lines(worker, 100 + 20 * (n % 4))
             server.close()
             server.enter_context(mongo_server(folder, port))
-        written += first_lines(child, 100)
-        child.kill()
-        return written + acknowledged(child)
+        written += first_lines(worker, 100)
+        worker.child.strike()
+        return written + acknowledged(worker)
 
 
-async def check_server_kills(folder: Path, times: int) -> None:
-    written = await asyncio.to_thread(write_while_the_server_is_killed, folder, times)
+async def check_server_kills(workers: Workers, folder: Path, times: int) -> None:
+    written = await asyncio.to_thread(write_while_the_server_is_killed, workers, folder, times)
     with mongo_server(folder) as url:
         async with open_store(f"{url}/chaos") as store:
             await store.declare(THINGS)
@@ -107,22 +139,24 @@ async def check_server_kills(folder: Path, times: int) -> None:
     assert len(written) > 100 * times
 
 
-async def test_a_killed_mongodb_server_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    await check_server_kills(tmp_path, 3)
+async def test_a_killed_mongodb_server_loses_nothing_acknowledged(workers: Workers, tmp_path: Path) -> None:
+    await check_server_kills(workers, tmp_path, 3)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-async def test_a_mongodb_server_killed_often_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    await check_server_kills(tmp_path, 30)
+async def test_a_mongodb_server_killed_often_loses_nothing_acknowledged(
+    workers: Workers, tmp_path: Path
+) -> None:
+    await check_server_kills(workers, tmp_path, 30)
 
 
-async def test_four_processes_count_exactly(store_url: str) -> None:
+async def test_four_processes_count_exactly(workers: Workers, store_url: str) -> None:
     async with open_store(store_url) as store:
         await store.declare(THINGS)
         await store.insert("things", Record(COUNTER, {"n": 0}))
-        children = [start("count", store_url, str(n)) for n in range(PROCESSES)]
-        told = [line for child in children for line in await asyncio.to_thread(acknowledged, child)]
+        started = [workers.start("count", store_url, str(n)) for n in range(PROCESSES)]
+        told = [line for worker in started for line in await asyncio.to_thread(acknowledged, worker)]
         record = await store.get("things", COUNTER)
 
     assert record is not None
@@ -130,13 +164,13 @@ async def test_four_processes_count_exactly(store_url: str) -> None:
     assert sorted(revision for _, revision in told) == list(range(2, PROCESSES * COUNTS + 2))
 
 
-async def test_four_processes_never_claim_the_same(store_url: str) -> None:
+async def test_four_processes_never_claim_the_same(workers: Workers, store_url: str) -> None:
     async with open_store(store_url) as store:
         await store.declare(THINGS)
         await asyncio.gather(
-            *(store.insert("things", Record(f"{n:03}", {"state": "new", "n": n})) for n in range(300))
+            *(store.insert("things", Record(f"{n:03}", {"state": "new", "n": n})) for n in range(100))
         )
-        children = [start("claim", store_url, str(n)) for n in range(PROCESSES)]
-        told = [line for child in children for line in await asyncio.to_thread(acknowledged, child)]
+        started = [workers.start("claim", store_url, str(n)) for n in range(PROCESSES)]
+        told = [line for worker in started for line in await asyncio.to_thread(acknowledged, worker)]
 
-    assert Counter(record_id for record_id, _ in told) == Counter(f"{n:03}" for n in range(300))
+    assert Counter(record_id for record_id, _ in told) == Counter(f"{n:03}" for n in range(100))

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from shared.errors import NotFoundError
+from shared.messaging.bus import open_transport
+from shared.messaging.dead_letters import DeadLetters, Selection, read_letters
 from shared.messaging.port import (
+    UNROUTED_QUEUE,
     Death,
+    Message,
+    Subscription,
+    Topology,
+    UnroutableError,
 )
-from tests.support.transports import World, becomes, soon
+from tests.support.rabbitmq import session_rabbitmq
+from tests.support.transports import World, becomes, nothing, soon
+
+UNROUTED = Selection(UNROUTED_QUEUE)
+
+
+@pytest.fixture
+async def own(request: pytest.FixtureRequest, url: str) -> AsyncIterator[World]:
+    """Return a broker, or a part of one, to which nobody else publishes what nobody wants."""
+    if url.startswith("amqp"):
+        vhost = f"own-{uuid4().hex[:8]}"
+        broker = session_rabbitmq(request.config)
+        broker.add_vhost(vhost)
+        url = f"{broker.url}{vhost}"
+    topology = Topology((Subscription("one", "made"),))
+    async with open_transport(url) as transport:
+        await transport.declare(topology)
+        yield World(url, topology, transport)
+
+
+def letters_of(world: World) -> DeadLetters:
+    return DeadLetters(world.transport, world.topology)
 
 
 async def test_a_buried_message_keeps_its_bytes_and_says_why(world: World) -> None:
@@ -125,3 +156,44 @@ async def test_a_letter_that_was_removed_can_be_put_back_as_it_was(world: World)
     [restored] = await world.dead()
     assert (restored.message, restored.death) == (letter.message, letter.death)
     assert restored.died_at == letter.died_at
+
+
+async def test_what_nobody_wanted_is_looked_at_and_goes_to_whoever_wants_it_later(own: World) -> None:
+    wanted = Message(b"\x00", "found-later", "e1", {"ce-colour": "red"})
+    other = Message(b"{}", "never-found", "e2")
+    for message in (wanted, other):
+        with pytest.raises(UnroutableError):
+            await own.transport.publish(message)
+
+    too_early = await letters_of(own).replay(UNROUTED, per_second=1000)
+    looked_at = [letter async for letter in letters_of(own).list(UNROUTED)]
+    await own.transport.declare(Topology((Subscription("late", "found-later"),)))
+    replayed = await letters_of(own).replay(UNROUTED, per_second=1000)
+
+    assert [(each.message, each.death.reason) for each in looked_at] == [
+        (wanted, "unrouted"),
+        (other, "unrouted"),
+    ]
+    assert (too_early, replayed) == (0, 1)
+    assert [letter.message async for letter in letters_of(own).list(UNROUTED)] == [other]
+    async with own.transport.consume("late.found-later", prefetch=2) as deliveries:
+        delivery = await soon(deliveries)
+        assert (delivery.message, delivery.attempt) == (wanted, 1)
+        assert await nothing(deliveries)
+
+
+async def test_one_that_nobody_wants_stays_until_it_is_discarded(own: World, tmp_path: Path) -> None:
+    with pytest.raises(UnroutableError):
+        await own.transport.publish(Message(b"{}", "never-found", "e2"))
+    [letter] = [letter async for letter in letters_of(own).list(UNROUTED)]
+    chosen = Selection(UNROUTED_QUEUE, letter.id)
+
+    with pytest.raises(UnroutableError, match="nobody listens to never-found"):
+        await letters_of(own).replay(chosen)
+    discarded = await letters_of(own).discard(chosen, export=tmp_path / "letters.jsonl")
+    left = [letter async for letter in letters_of(own).list(UNROUTED)]
+    restored = await letters_of(own).restore(read_letters(tmp_path / "letters.jsonl"))
+
+    assert (discarded, left, restored) == (1, [], 1)
+    assert await becomes(1, lambda: own.transport.depth(UNROUTED_QUEUE))
+    assert [each async for each in letters_of(own).list()] == []

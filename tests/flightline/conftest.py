@@ -8,9 +8,10 @@ import pytest
 from tests.support.columns import Column
 from tests.support.zygote import Zygote, zygote
 
-COMMANDS = ("dead_letters", "discover", "doctor", "events", "flights", "run", "status")
+COMMANDS = ("backup", "dead_letters", "discover", "doctor", "events", "flights", "run", "status")
 MODULES = (
     *(f"flightline.commands.{name}" for name in COMMANDS),
+    "flightline.backup.restoring",
     "flightline.entry",
     "flightline.overview.look",
     "flightline.flight_run",

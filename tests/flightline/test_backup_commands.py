@@ -120,6 +120,13 @@ def test_a_folder_that_is_no_backup_is_bad_input(column: Column, tmp_path: Path)
     assert (ended.returncode, "there is no backup in" in ended.stderr) == (2, True)
 
 
+def test_a_password_in_a_url_that_is_wrong_is_not_shown(column: Column, tmp_path: Path) -> None:
+    ended = column.run("backup", str(tmp_path / "b"), FLIGHTLINE_BUS="sqlite://anna:hunter2@host/bus.db")
+
+    assert (ended.returncode, "write sqlite:///absolute/path/file.db" in ended.stderr) == (2, True)
+    assert "hunter2" not in ended.stderr
+
+
 def test_what_a_lost_broker_held_is_told_again_and_nothing_that_is_over(used: Column) -> None:
     (used.home / "bus.db").unlink()
 
@@ -133,6 +140,19 @@ def test_what_a_lost_broker_held_is_told_again_and_nothing_that_is_over(used: Co
         "odm-gateway.images-staged": {"staged", "processed", "outside"},
         "discovery.task-completed": {"processed", "outside"},
     }
+
+
+def test_what_was_told_before_an_old_state_was_lost_is_told_again(used: Column) -> None:
+    """The state was restored by other means, and is forty days old."""
+    (used.home / "bus.db").unlink()
+
+    now = used.run_json("retell", "--dry-run", "--before", f"{NOW + timedelta(days=3):%Y-%m-%dT%H:%M}Z")
+    then = used.run_json("retell", "--dry-run", "--before", f"{LONG_AGO:%Y-%m-%dT%H:%M:%S}")
+    wrong = used.run("retell", "--before", "yesterday")
+
+    assert now == {"flight-found": 1, "images-staged": 2, "task-completed": 1}
+    assert then == {"flight-found": 1, "images-staged": 3, "task-completed": 3}
+    assert (wrong.returncode, "--before yesterday: Invalid isoformat" in wrong.stderr) == (2, True)
 
 
 async def subjects(column: Column) -> dict[str, set[str]]:

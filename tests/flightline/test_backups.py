@@ -16,14 +16,14 @@ from datalab.collections import COUNTERS
 from datalab.numbers import Counter
 from flightline.backup.cut import copy, cut
 from flightline.backup.making import make_backup
-from flightline.backup.manifest import connected
+from flightline.backup.manifest import connected, verified
 from flightline.backup.restoring import Restored, restore
 from flightline.display import display
 from shared.errors import ConflictError, DamagedError, InvalidInputError, StorageFullError
 from shared.platform import open_platform
 from shared.sqlite import Database, open_database
 from shared.state import Collection
-from tests.support.columns import Column
+from tests.support.columns import Column, files_below
 
 
 async def put_back(column: Column, folder: Path, *, dry_run: bool = False, force: bool = False) -> Restored:
@@ -114,20 +114,55 @@ async def test_a_damaged_backup_is_refused_with_a_sentence(
 
 async def test_nothing_that_is_there_is_overwritten(empty: Column, small: Path) -> None:
     await put_back(empty, small)
-    there = (empty.home / "state.db").read_bytes()
+    async with open_platform(empty.settings, ()):
+        pass
+    (empty.home / "secrets-key").write_text("of our own")
+    there = [(empty.home / name).read_bytes() for name in ("bus.db", "state.db", "secrets-key")]
 
     with pytest.raises(ConflictError, match="--force sets them aside"):
         await put_back(empty, small)
     done = await put_back(empty, small, force=True)
 
-    assert len(done.set_aside) == 2
-    assert there in [Path(path).read_bytes() for path in done.set_aside]
+    assert [Path(path).read_bytes() for path in done.set_aside] == there
+    assert (empty.home / "secrets-key").read_text() == "sealed"
+
+
+async def test_a_restore_that_is_done_is_nothing_to_do(empty: Column, small: Path) -> None:
+    await put_back(empty, small)
+    before = files_below(empty.home)
+
+    done = await put_back(empty, small)
+
+    assert (done.set_aside, files_below(empty.home)) == ([], before)
+
+
+async def test_a_journal_that_was_left_alone_is_not_applied_to_another_file(
+    empty: Column, small: Path
+) -> None:
+    """As a kill leaves it between two renames: the state is aside already, what belongs to it is not."""
+    empty.home.mkdir()
+    (empty.home / "state.db.before-20260101T000000.000000Z").write_bytes(b"state")
+    (empty.home / "state.db-wal").write_bytes(b"journal")
+
+    with pytest.raises(ConflictError, match="--force sets them aside"):
+        await put_back(empty, small)
+    done = await put_back(empty, small, force=True)
+
+    assert done.set_aside == [str(empty.home / "state.db.before-20260101T000000.000000Z-wal")]
 
 
 async def test_a_restore_below_running_services_is_refused(empty: Column, small: Path) -> None:
     await put_back(empty, small)
 
     async with open_platform(empty.settings, ()):
+        with pytest.raises(ConflictError, match="stop them first"):
+            await put_back(empty, small, force=True)
+
+
+async def test_a_state_that_is_in_use_is_not_set_aside_where_the_bus_is_elsewhere(
+    empty: Column, small: Path
+) -> None:
+    async with open_database(empty.home / "state.db"):
         with pytest.raises(ConflictError, match="stop them first"):
             await put_back(empty, small, force=True)
 
@@ -164,6 +199,21 @@ async def test_a_backup_that_finds_too_little_room_leaves_nothing(column: Column
             await make_backup(column.settings, full_disk / "backup", show)
 
     assert list(full_disk.iterdir()) == []
+
+
+async def test_only_one_makes_a_backup(column: Column, tmp_path: Path) -> None:
+    async with open_platform(column.settings, ()) as platform:
+        await platform.objects.put("large", b"a" * (5 << 20))
+
+        with display(quiet=True) as show:
+            made = await asyncio.gather(
+                *(make_backup(column.settings, tmp_path / "backup", show) for _ in range(2)),
+                return_exceptions=True,
+            )
+            refused = [each for each in made if isinstance(each, ConflictError)]
+            checked = await verified(tmp_path / "backup", show)
+
+    assert (len(refused), checked in made) == (1, True)
 
 
 async def test_a_backup_is_not_written_into_what_it_backs_up(column: Column) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.messaging.bus import open_transport
+from flightline.pipeline import SUBSCRIPTIONS
+from shared.messaging.bus import open_bus, open_transport
+from shared.messaging.port import DeadLetter, Death, Message, Topology
 from tests.flightline.letters import QUEUE, bury
 from tests.support.columns import Column, kill, server_backends
 from tests.support.rabbitmq import session_rabbitmq
@@ -56,6 +58,26 @@ def test_people_are_shown_what_happened_and_what_the_event_says(column: Column, 
     assert f"flight-found {buried}" in shown
     assert "Traceback" in shown
     assert '    "flight_id": "field-7",' in shown
+
+
+def test_what_others_wrote_tells_a_terminal_nothing(column: Column) -> None:
+    asyncio.run(strange(column))
+
+    listed = column.run("dead-letters", "list").stdout
+    shown = column.run("dead-letters", "show", "1").stdout
+
+    assert "bell \\x07" in listed
+    assert "\\x1b[2J" in shown
+    assert "header=\\x9b2J" in shown
+    assert "\n  second line" in shown
+    assert not {"\x07", "\x1b", "\x9b"} & {*listed, *shown}
+
+
+async def strange(column: Column) -> None:
+    """Leave a letter whose text would clear a terminal, as anybody may publish it."""
+    message = Message(b"\x1b[2J\nsecond line", "flight-found", "e1", {"header": "\x9b2J"})
+    async with open_bus(column.settings.bus, Topology(SUBSCRIPTIONS), service="ingest") as bus:
+        await bus.transport.restore(DeadLetter("", QUEUE, message, Death("unreadable", "bell \x07"), None))
 
 
 def test_letters_are_listed_page_by_page(column: Column) -> None:
@@ -151,6 +173,31 @@ def test_an_export_leaves_everything_as_it_is(column: Column, buried: str, tmp_p
     assert ended.stdout == f"exported 1 to {export}\n", ended.stderr
     assert json.loads(export.read_text())["event_id"] == buried
     assert counts(column) == (0, 1)
+
+
+def test_what_nobody_listens_to_is_seen_and_can_be_discarded(column: Column, tmp_path: Path) -> None:
+    event, export = tmp_path / "event.json", str(tmp_path / "letters.jsonl")
+    event.write_text("{}")
+    of = ("--queue", "flightline.unrouted")
+    published = column.run("events", "publish", "--as", "flight-fund", str(event))
+
+    status = column.run("status")
+    letter_id = column.run("dead-letters", "list", *of).stdout.splitlines()[1].split()[0]
+    shown = column.run("dead-letters", "show", letter_id, *of).stdout
+    stays = column.run("dead-letters", "replay", letter_id, *of)
+    others = column.run("dead-letters", "list")
+    gone = column.run("dead-letters", "discard", "--yes", "--export", export, *of)
+
+    assert (published.returncode, "kept in flightline.unrouted" in published.stderr) == (1, True)
+    assert (status.returncode, "1 message has a type that nobody listens to" in status.stdout) == (1, True)
+    assert "unrouted: nobody listens to its type" in shown
+    assert (stays.returncode, f"nobody listens to flight-fund: {letter_id} stays" in stays.stderr) == (
+        1,
+        True,
+    )
+    assert others.stderr == "no dead letters\n"
+    assert gone.stdout.startswith("discarded 1")
+    assert column.run_json("status")["unrouted"] == 0
 
 
 @pytest.fixture

@@ -40,6 +40,15 @@ def test_every_slip_of_the_finger_is_named_with_what_was_meant(column: Column) -
     assert "ok    state" in ended.stdout
 
 
+async def test_a_password_in_an_address_is_not_shown(column: Column) -> None:
+    async def look(_: PlatformSettings) -> str:
+        return "https://anna:hunter2@archive.example.org answers"
+
+    finding = (await looked([Check("archive", look, "")], column.settings))["archive"]
+
+    assert (finding.ok, finding.says) == (True, "https://anna:***@archive.example.org answers")
+
+
 def test_variables_of_others_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PATH", "HOME", "PORT", "MOVE", "INGRESS_HOST", "FLIGHTLINE_SERVICE_HOST"):
         monkeypatch.setenv(name, "x")

@@ -121,6 +121,7 @@ def test_a_screen_shows_work_by_age_and_what_failed() -> None:
     assert "and 10 more" in text
     assert "2026-05-01 00:00  flight      f1" in text
     assert "flightline.unrouted                      4" in text
+    assert "  ! 4 messages have a type that nobody listens to: flightline dead-letters list --queue" in text
 
 
 @pytest.mark.parametrize(

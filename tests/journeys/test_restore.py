@@ -30,7 +30,7 @@ from odm_gateway.config import EngineKind
 from odm_gateway.domain.tasks import Status, Task
 from odm_gateway.loops import TASKS
 from shared.errors import ConflictError
-from shared.messaging.port import DeadLetter, Death, Message
+from shared.messaging.port import UNROUTED_QUEUE, DeadLetter, Death, Message, UnroutableError
 from shared.platform import Platform, open_platform
 from shared.state import Collection
 from tests.support.columns import Column, every, inventory
@@ -232,11 +232,20 @@ async def test_what_was_on_a_laptop_goes_on_on_servers(
         await on.transport.publish(Message(UNREADABLE, "flight-found", "waiting"))
         async with on.transport.consume("ingest.flight-found", prefetch=1) as deliveries:
             await (await anext(aiter(deliveries))).bury(Death("permanent", "no"))
+        with pytest.raises(UnroutableError):
+            await on.transport.publish(Message(b"{}", "flight-fund", "misspelt"))
     with display(quiet=True) as show:
         await make_backup(embedded.settings, tmp_path / "backup", show)
     broker, vhost = session_rabbitmq(request.config), f"moved-{uuid4().hex[:8]}"
     broker.add_vhost(vhost)
     moved = replace(embedded, backends={"bus": f"{broker.url}{vhost}", "state": new_database(mongo_url)})
+
+    async with (
+        open_platform(moved.settings, SUBSCRIPTIONS) as on,
+        on.transport.consume("ingest.flight-found", prefetch=1),
+    ):
+        with pytest.raises(ConflictError, match="ingest listens to the broker: stop all services first"):
+            await put_back(moved, tmp_path / "backup")
 
     await put_back(moved, tmp_path / "backup")
 
@@ -245,5 +254,6 @@ async def test_what_was_on_a_laptop_goes_on_on_servers(
         assert (await sessions_of(on).of("mira", 1)).name == "A night"
         assert [letter.death.error for letter in await dead_letters(on)] == ["no"]
         assert await on.transport.depth("discovery.flight-found") == 1
+        assert await on.transport.depth(UNROUTED_QUEUE) == 1
     with pytest.raises(ConflictError, match="name a new one"):
         await put_back(moved, tmp_path / "backup")

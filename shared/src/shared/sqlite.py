@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -176,15 +176,19 @@ def connect(path: Path) -> sqlite3.Connection:
         TransientError: Another process holds it.
     """
     try:
-        connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-        switch_to_wal(connection)
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with ExitStack() as opened:
+            connection = opened.enter_context(closing(_opened(path)))
+            switch_to_wal(connection)
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            opened.pop_all()
     except sqlite3.Error as error:
         raise translated(error, path) from error
     return connection
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
 
 def switch_to_wal(connection: sqlite3.Connection) -> None:

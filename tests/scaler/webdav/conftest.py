@@ -114,7 +114,7 @@ async def opened(
     """Open the mode without running it."""
     async with open_platform(platform, TELLING) as on:
         await on.store.declare(*COLLECTIONS)
-        async with opened_webdav(settings, on, codecs or InThreads(), lambda: None) as mode:
+        async with opened_webdav(settings, on, codecs or InThreads(), lambda *_: None) as mode:
             yield Running(mode, on)
 
 

@@ -16,6 +16,7 @@ from shared.events import Event, FlightFound
 from shared.messaging.background import background
 from shared.messaging.bus import Bus, open_bus
 from shared.messaging.depths import note_depths
+from shared.messaging.port import Message, UnroutableError
 from shared.messaging.relay import OutboxRelay
 from shared.messaging.topology import dead_queue
 from shared.state import Collection, CollectionSpec
@@ -67,6 +68,15 @@ async def test_messages_and_dead_letters_are_told_apart(bus: Bus) -> None:
 
     async with background(note_depths(bus)):
         await until(lambda: depths(bus) == (2, 1))
+
+
+async def test_what_nobody_listens_to_is_told(tmp_path: Path) -> None:
+    async with open_bus(f"sqlite://{tmp_path}/bus.db", one_queue(), service="ingest") as bus:
+        with pytest.raises(UnroutableError):
+            await bus.transport.publish(Message(b"{}", "never-found"))
+
+        async with background(note_depths(bus)):
+            await until(lambda: REGISTRY.get_sample_value("flightline_unrouted_messages") == 1)
 
 
 async def test_the_age_of_what_waits_in_an_outbox_is_told_until_it_is_gone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from shared.events import ImagesStaged, new_event
 from shared.messaging.background import background
 from shared.messaging.bus import open_transport
 from shared.messaging.port import UNROUTED_QUEUE, Transport
-from shared.messaging.relay import OutboxRelay
+from shared.messaging.relay import DOCUMENTS_AT_ONCE, OutboxRelay
 from shared.state import Change, Collection, CollectionSpec
 from shared.state.open import open_store
 from shared.state.port import Store
@@ -105,6 +106,27 @@ async def test_the_relay_finds_what_nobody_woke_it_for(setup: Setup) -> None:
             await asyncio.sleep(0.05)
 
     assert len(await setup.told()) == 1
+
+
+async def test_what_another_process_has_just_decided_on_holds_nothing_up_and_is_told_if_it_does_not(
+    setup: Setup,
+) -> None:
+    """The clock of the other process is ahead: how long its events have waited has to be seen."""
+    other = Collection(setup.store, FLIGHTS, Flight)
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    for number in range(DOCUMENTS_AT_ONCE + 20):
+        event = flight_found(f"f{number}").model_copy(update={"time": soon})
+        await other.insert(f"f{number}", Flight(), events=[event])
+    own = flight_found("own")
+    await setup.flights.insert("own", Flight(), events=[own])
+
+    async with background(setup.relay.run()), asyncio.timeout(60):
+        while await setup.waits():
+            await asyncio.sleep(0.05)
+
+    told = await setup.told()
+    assert told[0] == own.id
+    assert len(set(told)) == len(told) == DOCUMENTS_AT_ONCE + 21
 
 
 async def test_a_change_made_while_publishing_is_kept(setup: Setup) -> None:

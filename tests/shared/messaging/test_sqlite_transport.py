@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from shared.errors import DamagedError
 from shared.messaging import sqlite_queue
 from shared.messaging.bus import open_transport
-from shared.messaging.port import Deliveries, Delivery, Message, Transport
+from shared.messaging.port import UNROUTED_QUEUE, Deliveries, Delivery, Message, Transport
 from shared.messaging.sqlite import open_sqlite
 from tests.support.events import one_queue
 
@@ -214,3 +215,21 @@ async def test_a_clean_stop_leaves_no_owner_behind(tmp_path: Path) -> None:
         pass
 
     assert list((tmp_path / "bus.db.owners").iterdir()) == []
+
+
+async def test_what_a_former_release_kept_unrouted_is_looked_at_like_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "bus.db"
+    async with open_sqlite(path) as bus:
+        await bus.declare(one_queue())
+    with closing(sqlite3.connect(path, isolation_level=None)) as former:
+        former.execute(
+            "INSERT INTO messages (queue, available_at, routing_key, event_id, headers, content_type, body)"
+            " VALUES ('flightline.unrouted', 0, 'never-found', 'e1', '{}', '', x'00')"
+        )
+
+    async with open_sqlite(path) as bus:
+        letters = [letter async for letter in bus.dead_letters(UNROUTED_QUEUE)]
+        depth = await bus.depth(UNROUTED_QUEUE)
+
+    assert depth == 1
+    assert [letter.message for letter in letters] == [Message(b"\0", "never-found", "e1", content_type="")]

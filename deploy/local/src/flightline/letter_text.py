@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+from flightline.printable import printable
 from shared.durations import format_duration
-from shared.messaging.port import DeadLetter
+from shared.messaging.port import UNROUTED_QUEUE, DeadLetter
 
 REASONS = {
     "permanent": "trying it again cannot help before its cause is mended",
@@ -14,6 +15,7 @@ REASONS = {
     "attempts_exhausted": "a passing trouble did not pass within the whole retry ladder",
     "bug": "the handler broke; the trace below belongs in a report",
     "delivery_limit": "processes ended again and again while they held it",
+    "unrouted": "nobody listens to its type: whoever published it misspelt it, or a service is not there yet",
 }
 HEAD = f"{'ID':<32}  {'QUEUE':<28}  {'DIED (UTC)':<19}  {'REASON':<18}  ERROR"
 ERROR_SHOWN = 120
@@ -25,7 +27,7 @@ def line(letter: DeadLetter) -> str:
     """Return a letter as a row under ``HEAD``."""
     died = f"{letter.died_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if letter.died_at else "-"
     error = " ".join(letter.death.error.split())
-    return (
+    return printable(
         f"{letter.id:<32}  {letter.queue:<28}  {died:<19}  {letter.death.reason:<18}  {error[:ERROR_SHOWN]}"
     )
 
@@ -35,7 +37,7 @@ def whole(letter: DeadLetter, now: datetime) -> str:
     message, death = letter.message, letter.death
     rows = {
         "id": letter.id,
-        "queue": f"{letter.queue}, so {letter.queue.partition('.')[0]} could not handle it",
+        "queue": _queue(letter.queue),
         "died": _when(letter.died_at, now),
         "reason": f"{death.reason}: {REASONS.get(death.reason, 'nobody knows')}",
         "attempts": str(death.attempts),
@@ -49,7 +51,12 @@ def whole(letter: DeadLetter, now: datetime) -> str:
         lines += ["", "trace", *_indented(death.trace)]
     lines += ["", f"body, {len(message.body)} bytes of {message.content_type or 'unknown type'}"]
     lines += _indented(_body(message.body))
-    return "\n".join(lines)
+    return printable("\n".join(lines))
+
+
+def _queue(queue: str) -> str:
+    who = "nobody wanted" if queue == UNROUTED_QUEUE else f"{queue.partition('.')[0]} could not handle"
+    return f"{queue}, so {who} it"
 
 
 def _when(died_at: datetime | None, now: datetime) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from flightline.printable import printable
 from shared.errors import PermanentError, TransientError
 from shared.exits import INTERRUPTED, exit_code
 
@@ -64,5 +65,5 @@ def _judged(raised: BaseException) -> tuple[int | None, BaseException]:
 def _end(command: str, error: BaseException, code: int, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"status": "failed", "error": str(error), "exit_code": code}))
-    typer.echo(f"flightline {command}: {error}", err=True)
+    typer.echo(printable(f"flightline {command}: {error}"), err=True)
     sys.exit(code)

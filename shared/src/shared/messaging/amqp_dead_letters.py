@@ -9,9 +9,9 @@ from aiormq import spec
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from shared.messaging.amqp_connection import Link, broker_errors, channel_of
-from shared.messaging.amqp_messages import dead_letter_of, death_headers, message_of
+from shared.messaging.amqp_messages import dead_letter_of, death_headers
 from shared.messaging.amqp_publisher import Publisher
-from shared.messaging.port import DeadLetter
+from shared.messaging.port import UNROUTED_QUEUE, DeadLetter, UnroutableError
 from shared.messaging.topology import dead_queue
 
 
@@ -71,9 +71,9 @@ async def replay_each(
     """
     async with _hand(link, queue) as hand:
         async for delivered, letter in _wanted(hand, queue, wanted):
-            await publisher.forward(message_of(delivered), queue, {})
-            await hand.remove(delivered)
-            yield letter
+            if await _is_put_back(publisher, letter):
+                await hand.remove(delivered)
+                yield letter
 
 
 async def discard_each(
@@ -90,6 +90,18 @@ async def restore(publisher: Publisher, letter: DeadLetter) -> None:
     """Put a letter back among the dead letters of its queue."""
     headers = death_headers(letter.death, letter.died_at)
     await publisher.forward(letter.message, dead_queue(letter.queue), headers)
+
+
+async def _is_put_back(publisher: Publisher, letter: DeadLetter) -> bool:
+    """Put a letter into its queue, or where somebody wants by now what nobody wanted; False: nobody does."""
+    if letter.queue != UNROUTED_QUEUE:
+        await publisher.forward(letter.message, letter.queue, {})
+        return True
+    try:
+        await publisher.route(letter.message)
+    except UnroutableError:
+        return False
+    return True
 
 
 @asynccontextmanager

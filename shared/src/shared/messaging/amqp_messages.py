@@ -11,7 +11,7 @@ from uuid import uuid4
 from aiormq import spec
 from aiormq.abc import DeliveredMessage
 
-from shared.messaging.port import DeadLetter, Death, Message
+from shared.messaging.port import UNROUTED_QUEUE, DeadLetter, Death, Message, unrouted
 from shared.messaging.topology import DELIVERY_LIMIT, MANDATORY_HEADER
 
 EVENT_ID = "flightline-event-id"
@@ -88,6 +88,8 @@ def dead_letter_of(queue: str, delivered: DeliveredMessage) -> DeadLetter:
     if f"{DEATH}reason" in headers:
         death = Death(*(headers.get(f"{DEATH}{key}", "") for key in ("reason", "error", "trace", "attempts")))
         died_at = headers.get(f"{DEATH}at")
+    elif queue == UNROUTED_QUEUE:
+        death, died_at = unrouted(message_of(delivered).routing_key), None
     else:
         error = f"RabbitMQ delivered it more than {DELIVERY_LIMIT} times and nobody settled it"
         death = Death("delivery_limit", error, attempts=attempt_of(delivered))

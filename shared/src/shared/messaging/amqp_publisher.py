@@ -11,8 +11,8 @@ from aiormq.abc import AbstractChannel
 
 from shared.errors import PermanentError, TransientError
 from shared.messaging.amqp_connection import Link, broker_errors
-from shared.messaging.amqp_messages import forwarded, published
-from shared.messaging.port import EXCHANGE, UNROUTED_QUEUE, Message, UnroutableError
+from shared.messaging.amqp_messages import death_headers, forwarded, published
+from shared.messaging.port import EXCHANGE, UNROUTED_QUEUE, Message, UnroutableError, unrouted
 from shared.messaging.topology import KEPT_EXCHANGE
 
 
@@ -32,9 +32,21 @@ class Publisher:
             TransientError: The outcome is unknown.
         """
         try:
+            await self.route(message)
+        except UnroutableError:
+            await self._keep_unrouted(message)
+            raise
+
+    async def route(self, message: Message) -> None:
+        """Publish to the event exchange what is kept elsewhere where no queue is bound.
+
+        Raises:
+            UnroutableError: No queue is bound; the broker has not kept it.
+            TransientError: The outcome is unknown.
+        """
+        try:
             await self._send(EXCHANGE, message.routing_key, message.body, published(message))
         except UnroutableError as error:
-            await self._keep_unrouted(message)
             raise UnroutableError(f"no queue is bound to {message.routing_key!r}") from error
         except PermanentError as error:
             raise TransientError(f"exchange {EXCHANGE} is gone; {error}") from error
@@ -68,7 +80,7 @@ class Publisher:
             return self._channel
 
     async def _keep_unrouted(self, message: Message) -> None:
-        properties = forwarded(message, {})
+        properties = forwarded(message, death_headers(unrouted(message.routing_key)))
         try:
             await self._send(KEPT_EXCHANGE, message.routing_key, message.body, properties)
         except PermanentError as error:

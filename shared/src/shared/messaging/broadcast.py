@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -117,12 +117,15 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    switch_to_wal(connection)
-    connection.execute("PRAGMA synchronous=OFF")
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS remarks"
-        " (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, topic TEXT, body BLOB)"
-    )
+    with ExitStack() as opened:
+        opened.enter_context(closing(connection))
+        switch_to_wal(connection)
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS remarks"
+            " (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, topic TEXT, body BLOB)"
+        )
+        opened.pop_all()
     return connection
 
 

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import InvalidInputError, NotFoundError, TransientError
-from shared.messaging.port import DeadLetter, Death, Message, Topology, Transport
+from shared.messaging.port import (
+    UNROUTED_QUEUE,
+    DeadLetter,
+    Death,
+    Message,
+    Topology,
+    Transport,
+    UnroutableError,
+)
 
 LETTERS_PER_WRITE = 100
 
@@ -25,6 +33,7 @@ class Selection:
     """Which dead letters are meant; what is None does not matter."""
 
     queue: str | None = None
+    """``flightline.unrouted`` is meant only where it is named: no service has failed there."""
     letter_id: str | None = None
     error: str | None = None
     """Class of the error, such as ``TimeoutError``."""
@@ -93,6 +102,7 @@ class DeadLetters:
 
         Raises:
             NotFoundError: One was meant by its id and is not there.
+            UnroutableError: One was meant by its id, and nobody wants it still.
             TransientError: The broker was lost on the way; the message says how far it came.
         """
 
@@ -100,7 +110,11 @@ class DeadLetters:
             tell(letter)
             await asyncio.sleep(1 / per_second)
 
-        return await self._settle(selection, self._transport.replay_each, "replayed", replayed)
+        count = await self._settle(selection, self._transport.replay_each, "replayed", replayed)
+        if selection.letter_id is not None and not count:
+            letter = await self.show(selection.letter_id, queue=selection.queue)
+            raise UnroutableError(f"nobody listens to {letter.message.routing_key}: {letter.id} stays")
+        return count
 
     async def discard(self, selection: Selection, *, export: Path) -> int:
         """Remove the selected letters for ever, once they are in the file ``export``; return how many.
@@ -121,7 +135,10 @@ class DeadLetters:
         async def discarded(letter: DeadLetter) -> None:
             del letter
 
-        return await self._settle(selection, discard_kept, "discarded", discarded)
+        count = await self._settle(selection, discard_kept, "discarded", discarded)
+        if selection.letter_id is not None and not count:
+            raise NotFoundError(f"there is no dead letter {selection.letter_id}")
+        return count
 
     async def export(self, selection: Selection, path: Path) -> int:
         """Append the selected letters to the file ``path`` as ``discard`` does, but leave them there.
@@ -167,8 +184,6 @@ class DeadLetters:
                             return count
         except TransientError as error:
             raise TransientError(f"{done} {count}, and then: {error}; the rest is still there") from error
-        if selection.letter_id is not None and not count:
-            raise NotFoundError(f"there is no dead letter {selection.letter_id}")
         return count
 
     async def _export(self, selection: Selection, path: Path) -> set[tuple[str, str]]:
@@ -191,8 +206,9 @@ class DeadLetters:
         queues = [subscription.queue for subscription in self._topology.subscriptions]
         if selection.queue is None:
             return queues
-        if selection.queue not in queues:
-            raise NotFoundError(f"there is no queue {selection.queue}; there are {', '.join(sorted(queues))}")
+        if selection.queue not in (*queues, UNROUTED_QUEUE):
+            named = ", ".join(sorted([*queues, UNROUTED_QUEUE]))
+            raise NotFoundError(f"there is no queue {selection.queue}; there are {named}")
         return [selection.queue]
 
 

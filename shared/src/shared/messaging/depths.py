@@ -8,7 +8,8 @@ import structlog
 
 from shared.errors import PermanentError, TransientError
 from shared.messaging.bus import Bus
-from shared.messaging.metrics import DEAD_LETTERS, QUEUE_MESSAGES
+from shared.messaging.metrics import DEAD_LETTERS, QUEUE_MESSAGES, UNROUTED_MESSAGES
+from shared.messaging.port import UNROUTED_QUEUE
 from shared.messaging.topology import dead_queue
 from shared.rhythm import until_next_s
 
@@ -18,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 async def note_depths(bus: Bus) -> None:
-    """Note the depth of every queue of a service and of its dead letters, for ever."""
+    """Note the depth of every queue of a service, of its dead letters and of what nobody wants, for ever."""
     queues = [each.queue for each in bus.topology.subscriptions if each.service == bus.service]
     while True:
         try:
@@ -27,6 +28,7 @@ async def note_depths(bus: Bus) -> None:
                 QUEUE_MESSAGES.labels(bus.service, queue).set(depth)
                 dead = await bus.transport.depth(dead_queue(queue))
                 DEAD_LETTERS.labels(bus.service, queue).set(dead)
+            UNROUTED_MESSAGES.set(await bus.transport.depth(UNROUTED_QUEUE))
         except (PermanentError, TransientError) as error:
             log.debug("depths.unknown", error=str(error))
         await asyncio.sleep(until_next_s(LOOK_EVERY_S))

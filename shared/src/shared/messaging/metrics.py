@@ -38,3 +38,6 @@ QUEUE_MESSAGES = Gauge(
 DEAD_LETTERS = Gauge(
     "flightline_dead_letters", "Dead letters of a queue; looked at once a minute.", ["service", "queue"]
 )
+UNROUTED_MESSAGES = Gauge(
+    "flightline_unrouted_messages", "Messages whose type nobody listens to; looked at once a minute."
+)

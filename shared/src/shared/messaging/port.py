@@ -69,8 +69,8 @@ class Death:
     """Why a message became a dead letter."""
 
     reason: str
-    """``permanent``, ``unreadable``, ``attempts_exhausted``, ``bug`` or ``delivery_limit``: it took down so
-    many consumers that the broker gave up."""
+    """``permanent``, ``unreadable``, ``attempts_exhausted``, ``bug``, ``delivery_limit``: it took down so
+    many consumers that the broker gave up; or ``unrouted``: nobody wanted it."""
     error: str
     """Class and message of the error."""
     trace: str = ""
@@ -83,7 +83,8 @@ class DeadLetter:
 
     id: str
     queue: str
-    """The work queue that it came from and is replayed to."""
+    """The work queue that it came from and is replayed to; or ``flightline.unrouted``, from which it is
+    replayed to whoever has subscribed meanwhile."""
     message: Message
     death: Death
     died_at: datetime | None
@@ -106,6 +107,11 @@ class QueueCounts:
 
 class UnroutableError(PermanentError):
     """Nobody has a queue for this type of event."""
+
+
+def unrouted(routing_key: str) -> Death:
+    """Return why a message lies in ``flightline.unrouted``."""
+    return Death("unrouted", f"UnroutableError: no queue is bound to {routing_key!r}")
 
 
 class Delivery(Protocol):
@@ -218,7 +224,7 @@ class Transport(Protocol):
     ) -> AsyncGenerator[DeadLetter, None]:
         """Replay the wanted ones among the dead letters that are there now, oldest first; yield each, gone.
 
-        One pass, however many there are. Close it where it is left early.
+        One pass, however many there are; what nobody wants still is left. Close it where it is left early.
         """
 
     def discard_each(

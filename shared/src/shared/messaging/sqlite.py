@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -119,10 +120,11 @@ class SqliteTransport:
 
         Raises:
             NotFoundError: There is no such dead letter.
+            UnroutableError: It lay where nobody wanted it, and nobody does still.
         """
         now = time.time()
-        await self._database.write(lambda connection: sqlite_queue.replay(connection, queue, letter_id, now))
-        self._bell.ring([queue])
+        replayed = partial(sqlite_queue.replay, queue=queue, letter_id=letter_id, now=now)
+        self._bell.ring(await self._database.write(replayed))
 
     async def discard(self, queue: str, letter_id: str) -> None:
         """Remove a dead letter for ever.
@@ -137,7 +139,9 @@ class SqliteTransport:
     ) -> AsyncGenerator[DeadLetter, None]:
         """Replay the wanted ones among the dead letters that are there now."""
         async for letter in self._wanted(queue, wanted):
-            with suppress(NotFoundError):  # somebody else settled it meanwhile
+            with suppress(
+                NotFoundError, UnroutableError
+            ):  # settled by somebody else meanwhile, or not wanted
                 await self.replay(queue, letter.id)
                 yield letter
 

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.errors import NotFoundError
-from shared.messaging.port import UNROUTED_QUEUE, DeadLetter, Death, Message, QueueCounts, Topology
+from shared.messaging.port import (
+    UNROUTED_QUEUE,
+    DeadLetter,
+    Death,
+    Message,
+    QueueCounts,
+    Topology,
+    UnroutableError,
+    unrouted,
+)
 from shared.messaging.topology import work_queue
 
 CRASHES_AT_MOST = 50
@@ -58,6 +67,23 @@ def create(connection: sqlite3.Connection) -> None:
     """Make the tables that are missing."""
     for statement in _SCHEMA:
         connection.execute(statement)
+    _bury_unrouted(connection)
+
+
+def _bury_unrouted(connection: sqlite3.Connection) -> None:
+    """Move what a former release kept among the messages to where it can be looked at."""
+    kept = connection.execute(
+        f"SELECT id, available_at, {_MESSAGE} FROM messages WHERE queue = ? AND owner IS NULL",  # noqa: S608 - a constant
+        (UNROUTED_QUEUE,),
+    )
+    for message_id, at, *columns in kept.fetchall():
+        _keep_unrouted(connection, _message(columns), at)
+        connection.execute("DELETE FROM messages WHERE id = ?", (message_id,))
+
+
+def _keep_unrouted(connection: sqlite3.Connection, message: Message, now: float) -> None:
+    letter = DeadLetter("", UNROUTED_QUEUE, message, unrouted(message.routing_key), None)
+    restore(connection, letter, now)
 
 
 def bind(connection: sqlite3.Connection, topology: Topology) -> None:
@@ -81,8 +107,10 @@ def put(connection: sqlite3.Connection, message: Message, now: float) -> Routed:
     columns = _columns(message)
     connection.executemany(
         f"INSERT INTO messages (queue, available_at, {_MESSAGE}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
-        [(queue, now, *columns) for queue in queues or [UNROUTED_QUEUE]],
+        [(queue, now, *columns) for queue in queues],
     )
+    if not queues:
+        _keep_unrouted(connection, message, now)
     tailed = connection.execute("SELECT 1 FROM tails LIMIT 1").fetchone() is not None
     return Routed(queues, tailed)
 
@@ -224,18 +252,28 @@ def last_dead(connection: sqlite3.Connection, queue: str) -> int:
     return last
 
 
-def replay(connection: sqlite3.Connection, queue: str, letter_id: str, now: float) -> None:
-    """Move a dead letter back to its queue, as a first attempt.
+def replay(connection: sqlite3.Connection, queue: str, letter_id: str, now: float) -> list[str]:
+    """Move a dead letter back to its queue, or to all who want by now what nobody wanted; return which.
+
+    It is a first attempt there.
 
     Raises:
         NotFoundError: There is no such dead letter.
+        UnroutableError: Nobody wants it still.
     """
-    connection.execute(
+    letter = "queue = ? AND id = ?"
+    of = f"(SELECT routing_key FROM dead WHERE {letter})"  # noqa: S608 - a constant
+    bound = connection.execute(f"SELECT queue FROM bindings WHERE routing_key = {of}", (queue, letter_id))  # noqa: S608
+    targets = [target for (target,) in bound] if queue == UNROUTED_QUEUE else [queue]
+    connection.executemany(
         f"""INSERT INTO messages (queue, available_at, {_MESSAGE})
-            SELECT queue, ?, {_MESSAGE} FROM dead WHERE queue = ? AND id = ?""",  # noqa: S608 - a constant
-        (now, queue, letter_id),
+            SELECT ?, ?, {_MESSAGE} FROM dead WHERE {letter}""",  # noqa: S608 - a constant
+        [(target, now, queue, letter_id) for target in targets],
     )
     discard(connection, queue, letter_id)
+    if not targets:
+        raise UnroutableError(f"nobody wants the dead letter {letter_id}")
+    return targets
 
 
 def discard(connection: sqlite3.Connection, queue: str, letter_id: str) -> None:

@@ -73,14 +73,14 @@ def retry_queue(queue: str, delay: timedelta) -> str:
 
 
 def dead_queue(queue: str) -> str:
-    """Return the name of the dead letters of ``queue``."""
-    return f"{queue}.dead"
+    """Return the name of the dead letters of ``queue``; what nobody wanted is looked at as those are."""
+    return queue if queue == UNROUTED_QUEUE else f"{queue}.dead"
 
 
 def work_queue(dead: str) -> str | None:
     """Return whose dead letters lie in the queue ``dead``; None: it is none of dead letters."""
     queue = dead.removesuffix(".dead")
-    return queue if queue != dead else None
+    return queue if queue != dead or dead == UNROUTED_QUEUE else None
 
 
 def declarations(topology: Topology) -> Declarations:

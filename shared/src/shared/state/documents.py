@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -79,13 +79,20 @@ class LeaseLostError(ConflictError):
     """Somebody else works on the document now."""
 
 
+class Wake(Protocol):
+    """Is called when events wait in an outbox, with their ids."""
+
+    def __call__(self, *event_ids: str) -> None:
+        """Have them told."""
+
+
 class Collection(Generic[M]):
     """The documents of one kind."""
 
     def __init__(
-        self, store: Store, spec: CollectionSpec, model: type[M], *, wake: Callable[[], None] | None = None
+        self, store: Store, spec: CollectionSpec, model: type[M], *, wake: Wake | None = None
     ) -> None:
-        """Bind ``spec`` to ``model``; ``wake`` is called when an event waits in an outbox."""
+        """Bind ``spec`` to ``model``; ``wake`` is called when events wait in an outbox."""
         self.store = store
         self.spec = spec
         self._model = model
@@ -281,7 +288,7 @@ class Collection(Generic[M]):
 
     def _woken(self, events: Sequence[Event[Any]]) -> None:
         if events and self._wake:
-            self._wake()
+            self._wake(*(event.id for event in events))
 
 
 def _entry(event: Event[Any]) -> OutboxEntry:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from shared.errors import InvalidInputError
+from shared.redaction import redact_text
 from shared.sqlite import open_database
 from shared.state.port import Store
 from shared.state.sqlite import SqliteStore
@@ -48,5 +49,6 @@ def sqlite_path(url: str) -> Path:
     parts = urlsplit(url)
     path = Path(unquote(parts.path))
     if parts.scheme != "sqlite" or parts.netloc or not path.is_absolute() or path.name == "":
-        raise InvalidInputError(f"{url}: write sqlite:///absolute/path/file.db", field="url", value=url)
+        shown = redact_text(url)
+        raise InvalidInputError(f"{shown}: write sqlite:///absolute/path/file.db", field="url", value=shown)
     return path

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import sqlite3
-from contextlib import aclosing, closing
+from collections.abc import Iterator
+from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,9 +34,9 @@ from flightline.backup.manifest import (
 from flightline.display import Display
 from flightline.pipeline import SUBSCRIPTIONS
 from flightline.session import PATIENCE
-from shared.errors import InvalidInputError
+from shared.errors import ConflictError, InvalidInputError
 from shared.messaging.bus import open_transport
-from shared.messaging.port import Topology
+from shared.messaging.port import UNROUTED_QUEUE, Topology
 from shared.messaging.sqlite import open_sqlite
 from shared.objects.disk import errors_translated, sync_folder
 from shared.objects.open import folder_path
@@ -70,21 +72,48 @@ async def make_backup(settings: PlatformSettings, folder: Path, show: Display) -
 
     Raises:
         InvalidInputError: The folder holds something, or lies where the objects do.
+        ConflictError: Another process makes this backup.
         DamagedError: A file of the embedded backends is damaged.
         StorageFullError: There is too little room for it; nothing is left of it.
     """
-    _check_place(settings, folder)
     partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        with errors_translated(folder.parent):
-            partial.mkdir(parents=True, mode=0o700)
-            manifest = await _filled(settings, partial, show)
-            await asyncio.to_thread(_publish, partial, folder, manifest)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with errors_translated(folder.parent):
+        _check_place(settings, folder)
+        with _alone(partial):
+            try:
+                manifest = await _filled(settings, partial, show)
+                await asyncio.to_thread(_publish, partial, folder, manifest)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
     return manifest
+
+
+@contextmanager
+def _alone(partial: Path) -> Iterator[None]:
+    """Have the folder ``partial``, with nothing in it, to ourselves: what is in it was broken off.
+
+    Raises:
+        ConflictError: Another process fills it.
+    """
+    partial.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if not _is_locked(lock) or not partial.exists() or partial.stat().st_ino != os.fstat(lock).st_ino:
+            raise ConflictError(f"another process makes a backup in {partial}: wait for it")
+        for path in partial.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        yield
+    finally:
+        os.close(lock)
+
+
+def _is_locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _check_place(settings: PlatformSettings, folder: Path) -> None:
@@ -147,8 +176,8 @@ async def _copy_dead_letters(settings: PlatformSettings, path: Path) -> None:
     async with open_transport(settings.bus, start_within=PATIENCE) as broker, open_sqlite(path) as copied:
         await broker.declare(topology)
         await copied.declare(topology)
-        for subscription in SUBSCRIPTIONS:
-            async with aclosing(broker.dead_letters(subscription.queue)) as letters:
+        for queue in (*(subscription.queue for subscription in SUBSCRIPTIONS), UNROUTED_QUEUE):
+            async with aclosing(broker.dead_letters(queue)) as letters:
                 async for letter in letters:
                     await copied.restore(letter)
     shutil.rmtree(path.with_name(f"{path.name}.owners"), ignore_errors=True)

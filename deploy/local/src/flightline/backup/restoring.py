@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,18 +22,20 @@ from flightline.backup.manifest import (
     Manifest,
     connected,
     object_lines,
+    stored_file,
     verified,
 )
+from flightline.backup.places import is_in_the_way, is_in_use, place, set_aside
 from flightline.backup.retelling import Told, retell
 from flightline.display import Display
 from flightline.pipeline import SUBSCRIPTIONS
 from flightline.session import PATIENCE
-from shared.errors import ConflictError, InvalidInputError
+from shared.errors import ConflictError, InvalidInputError, PermanentError
 from shared.messaging.bus import open_transport
-from shared.messaging.port import Message, Topology, UnroutableError
-from shared.messaging.sqlite import open_sqlite
-from shared.messaging.sqlite_owners import Owner
-from shared.objects.disk import errors_translated, sync_folder
+from shared.messaging.dead_letters import DeadLetters
+from shared.messaging.port import DeadLetter, Message, Topology, UnroutableError
+from shared.messaging.sqlite_queue import dead_after
+from shared.objects.disk import errors_translated
 from shared.objects.file import FileObjects
 from shared.platform import open_object_store, open_platform
 from shared.settings import PlatformSettings
@@ -43,8 +43,7 @@ from shared.sqlite import open_database
 from shared.state.open import open_store, sqlite_path
 from shared.state.sqlite import SqliteStore
 
-BESIDE = ("-wal", "-shm")
-"""What SQLite may have beside a file."""
+LETTERS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +81,24 @@ async def restore(
             field="FLIGHTLINE_OBJECTS",
         )
     embedded = _embedded(settings)
-    occupied = [path for path in embedded.values() if path.exists()]
-    await _check_free(settings, occupied, force=force)
-    if dry_run:
-        return Restored(manifest, [str(path) for path in occupied], Told())
     with errors_translated(settings.home):
-        set_aside = await asyncio.to_thread(_set_aside, occupied)
+        occupied = await asyncio.to_thread(_occupied, embedded, manifest)
+        await _check_free(settings, occupied, embedded, force=force)
+        occupied += await asyncio.to_thread(_keys_in_the_way, settings, folder)
+        if dry_run:
+            return Restored(manifest, [str(path) for path in occupied], Told())
+        aside = await asyncio.to_thread(set_aside, occupied)
         if manifest.objects_included:
             await _restore_objects(settings, folder, manifest, show)
         await asyncio.to_thread(_restore_keys, settings, folder)
         for name, path in embedded.items():
-            await asyncio.to_thread(_place, folder / name, path)
+            await asyncio.to_thread(place, folder / name, path)
         if STATE not in embedded:
             await _restore_documents(settings, folder, show)
         if BUS not in embedded:
             await _restore_messages(settings, folder)
     told = Told() if manifest.is_cut and BUS in embedded else await _told_again(settings, manifest)
-    return Restored(manifest, set_aside, told)
+    return Restored(manifest, aside, told)
 
 
 def _embedded(settings: PlatformSettings) -> dict[str, Path]:
@@ -107,26 +107,23 @@ def _embedded(settings: PlatformSettings) -> dict[str, Path]:
     return {name: sqlite_path(url) for name, url in urls.items() if url.startswith("sqlite:")}
 
 
-async def _check_free(settings: PlatformSettings, occupied: list[Path], *, force: bool) -> None:
-    if any([await asyncio.to_thread(_is_in_use, path) for path in occupied]):
-        raise ConflictError(f"services run on {occupied[0].parent}: stop them first")
+def _occupied(embedded: dict[str, Path], manifest: Manifest) -> list[Path]:
+    return [path for name, path in embedded.items() if is_in_the_way(path, manifest.files[name])]
+
+
+async def _check_free(
+    settings: PlatformSettings, occupied: list[Path], embedded: dict[str, Path], *, force: bool
+) -> None:
+    for path in embedded.values():
+        if await asyncio.to_thread(is_in_use, path):
+            raise ConflictError(f"services run on {path}: stop them first")
     if occupied and not force:
         there = " and ".join(map(str, occupied))
         raise ConflictError(f"{there} are there already: --force sets them aside, under another name")
-    if not settings.state.startswith("sqlite:"):
+    if STATE not in embedded:
         await _check_empty(settings)
-
-
-def _is_in_use(path: Path) -> bool:
-    """Return whether a process has the embedded bus at ``path`` open."""
-    folder = path.with_name(f"{path.name}.owners")
-    if not folder.exists():
-        return False
-    owner = Owner(folder)
-    try:
-        return any(owner.is_alive(other.name) for other in folder.iterdir() if other.name != owner.name)
-    finally:
-        owner.close()
+    if BUS not in embedded:
+        await _check_silent(settings)
 
 
 async def _check_empty(settings: PlatformSettings) -> None:
@@ -134,42 +131,40 @@ async def _check_empty(settings: PlatformSettings) -> None:
         await store.declare(*SPECS)
         filled = [spec.name for spec in SPECS if await store.count(spec.name, {})]
     if filled:
+        named = f"{', '.join(filled[:3])}{', …' if filled[3:] else ''}"
         raise ConflictError(
-            f"the database has documents already ({', '.join(filled[:3])}{', …' if filled[3:] else ''}): name"
-            " a new one in FLIGHTLINE_STATE, or drop this one"
+            f"the database has documents already ({named}), perhaps of a restore that was broken off: name a"
+            " new one in FLIGHTLINE_STATE, or drop this one"
         )
 
 
-def _set_aside(paths: list[Path]) -> list[str]:
-    """Rename files that are in the way; nothing is ever deleted."""
-    moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    aside: list[str] = []
-    for path in paths:
-        for part in (path, *(path.with_name(path.name + suffix) for suffix in BESIDE)):
-            if part.exists():
-                target = part.with_name(f"{path.name}.before-{moment}{part.name.removeprefix(path.name)}")
-                part.rename(target)
-                aside.append(str(target))
-    return aside
+async def _check_silent(settings: PlatformSettings) -> None:
+    """Raise ``ConflictError`` where somebody would hear what is put back before all of it is there."""
+    heard = []
+    async with open_transport(settings.bus, start_within=PATIENCE) as broker:
+        for subscription in SUBSCRIPTIONS:
+            with suppress(PermanentError):  # a queue that nobody has declared yet
+                if (await broker.counts(subscription.queue, ())).consumers:
+                    heard.append(subscription.service)
+    if heard:
+        named = ", ".join(sorted(set(heard)))
+        raise ConflictError(f"{named} listens to the broker: stop all services first")
 
 
-def _place(source: Path, target: Path) -> None:
-    """Copy a file of the backup to where it belongs, whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=".restore-") as folder:
-        copy = Path(folder, source.name)
-        shutil.copyfile(source, copy)
-        with copy.open("rb") as file:
-            os.fsync(file.fileno())
-        copy.rename(target)
-    sync_folder(target.parent)
+def _keys(settings: PlatformSettings, folder: Path) -> dict[Path, Path]:
+    """Return where each key of the backup belongs."""
+    return {path: settings.home / path.name for path in sorted((folder / KEYS).iterdir())}
+
+
+def _keys_in_the_way(settings: PlatformSettings, folder: Path) -> list[Path]:
+    keys = _keys(settings, folder).items()
+    return [target for path, target in keys if is_in_the_way(target, stored_file(path))]
 
 
 def _restore_keys(settings: PlatformSettings, folder: Path) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
-    for path in sorted((folder / KEYS).iterdir()):
-        _place(path, settings.home / path.name)
-        (settings.home / path.name).chmod(0o600)
+    for path, target in _keys(settings, folder).items():
+        place(path, target, mode=0o600)
 
 
 async def _restore_objects(
@@ -203,23 +198,23 @@ async def _restore_documents(settings: PlatformSettings, folder: Path, show: Dis
 async def _restore_messages(settings: PlatformSettings, folder: Path) -> None:
     """Put dead letters back where they lay, and tell everybody of what waited for somebody."""
     topology = Topology(SUBSCRIPTIONS, settings.retry_ladder)
-    with TemporaryDirectory(prefix="flightline-restore-") as scratch:
-        copy = Path(scratch, BUS)
-        await asyncio.to_thread(shutil.copyfile, folder / BUS, copy)
-        async with open_transport(settings.bus, start_within=PATIENCE) as broker, open_sqlite(copy) as source:
-            await broker.declare(topology)
-            for queue in _queues_with_dead_letters(folder):
-                async with aclosing(source.dead_letters(queue)) as letters:
-                    async for letter in letters:
-                        await broker.restore(letter)
-            for message in _waiting(folder):
-                with suppress(UnroutableError):  # it lies where nobody had heard it before
-                    await broker.publish(message)
+    async with open_transport(settings.bus, start_within=PATIENCE) as broker:
+        await broker.declare(topology)
+        await DeadLetters(broker, topology).restore(_dead(folder))
+        for message in _waiting(folder):
+            with suppress(UnroutableError):  # it lies where nobody had heard it before
+                await broker.publish(message)
 
 
-def _queues_with_dead_letters(folder: Path) -> list[str]:
+def _dead(folder: Path) -> Iterator[DeadLetter]:
+    """Iterate over the dead letters, queue by queue."""
     with connected(folder / BUS) as connection:
-        return [queue for (queue,) in connection.execute("SELECT DISTINCT queue FROM dead")]
+        queues = connection.execute("SELECT DISTINCT queue FROM dead").fetchall()
+        for (queue,) in queues:
+            after = 0
+            while letters := dead_after(connection, queue, after, LETTERS_AT_ONCE):
+                yield from letters
+                after = int(letters[-1].id)
 
 
 def _waiting(folder: Path) -> Iterator[Message]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -57,15 +57,19 @@ async def retell(platform: Platform, *, before: datetime, dry_run: bool = False)
         before: When the bus was lost.
         dry_run: Only count.
     """
-    since = before - sum(platform.settings.retry_ladder, timedelta()) - SLACK
-    told = Told()
+    since = before.astimezone(UTC) - sum(platform.settings.retry_ladder, timedelta()) - SLACK
+    told, ids = Told(), set[str]()
     async for event in _events(platform, f"{since:%Y-%m-%dT%H:%M:%S}"):
+        if event.id in ids:  # a flight waits for it, and it was told lately
+            continue
+        ids.add(event.id)
         told.events[event.type] += 1
         if dry_run:
             continue
         with suppress(UnroutableError):  # kept for whoever will want it
             await platform.transport.publish(encode(event))
-    log.info("bus.told_again", **told.events)
+    if not dry_run:
+        log.info("bus.told_again", **told.events)
     return told
 
 

@@ -105,6 +105,7 @@ DASHBOARDS: Mapping[str, Sequence[Panel]] = {
             _rate("flightline_events_published_total", "type", "outcome"),
             "{{type}} {{outcome}}",
         ),
+        Panel("Nobody listens to", "max(flightline_unrouted_messages{%s})", "messages"),
         Panel("Outboxes", "sum by (collection) (flightline_outbox_documents{%s})", "{{collection}}"),
         Panel(
             "Oldest event of an outbox",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flightline.session import PATIENCE, session
+from shared.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from flightline.backup.manifest import Manifest
@@ -40,7 +41,7 @@ def restore(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A backup.")],
     *,
     force: Annotated[
-        bool, typer.Option("--force", help="Set state.db and bus.db aside where they are there.")
+        bool, typer.Option("--force", help="Set state.db and bus.db aside where others are there.")
     ] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -51,11 +52,31 @@ def restore(
         typer.echo(_json_of(done) if as_json else _text_of(done, dry_run=dry_run))
 
 
-def retell(*, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def retell(
+    *,
+    before: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When the broker was lost, or of when the restored state is, such as 2026-11-21T03:00Z;"
+            " else now.",
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """Tell again what a lost broker may have held; for a state that was restored by other means, too."""
     with session("retell", quiet_logs=True, as_json=as_json) as settings:
-        told = asyncio.run(_retell(settings, dry_run=dry_run))
-        typer.echo(json.dumps(dict(told.events), indent=1) if as_json else _of_told(told))
+        told = asyncio.run(_retell(settings, _moment(before), dry_run=dry_run))
+        typer.echo(json.dumps(dict(told.events), indent=1) if as_json else _of_told(told, dry_run=dry_run))
+
+
+def _moment(text: str | None) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text) if text else datetime.now(UTC)
+    except ValueError as wrong:
+        raise InvalidInputError(f"--before {text}: {wrong}", field="--before", value=text) from wrong
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 async def _backup(settings: PlatformSettings, folder: Path, *, verify: bool, quiet: bool) -> Manifest:
@@ -77,13 +98,13 @@ async def _restore(
         return await put_back(settings, folder, show, dry_run=dry_run, force=force)
 
 
-async def _retell(settings: PlatformSettings, *, dry_run: bool) -> Told:
+async def _retell(settings: PlatformSettings, before: datetime, *, dry_run: bool) -> Told:
     from flightline.backup.retelling import retell as tell_again  # noqa: PLC0415 - so that --help is quick
     from flightline.pipeline import SUBSCRIPTIONS  # noqa: PLC0415
     from shared.platform import open_platform  # noqa: PLC0415
 
     async with open_platform(settings, SUBSCRIPTIONS, start_within=PATIENCE) as platform:
-        return await tell_again(platform, before=datetime.now(UTC), dry_run=dry_run)
+        return await tell_again(platform, before=before, dry_run=dry_run)
 
 
 def _of_manifest(manifest: Manifest, folder: Path) -> str:
@@ -107,12 +128,12 @@ def _text_of(done: Restored, *, dry_run: bool) -> str:
         f"{verb} {sum(manifest.documents.values())} documents of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC;"
         " start the services"
     )
-    return "\n".join(lines if dry_run else [*lines, _of_told(done.told)])
+    return "\n".join(lines if dry_run else [*lines, _of_told(done.told, dry_run=False)])
 
 
-def _of_told(told: Told) -> str:
+def _of_told(told: Told, *, dry_run: bool) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in sorted(told.events.items()))
-    return f"told again: {counts or 'nothing'}"
+    return f"{'would tell' if dry_run else 'told'} again: {counts or 'nothing'}"
 
 
 def _json_of(done: Restored) -> str:

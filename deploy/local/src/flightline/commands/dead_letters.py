@@ -29,10 +29,17 @@ app = typer.Typer(
 TOLD_EVERY = 500
 
 LetterId = Annotated[str | None, typer.Argument(metavar="[ID]", help="One letter, by its id.")]
-QueueName = Annotated[str | None, typer.Option("--queue", help="Only of this queue.")]
+QueueName = Annotated[
+    str | None,
+    typer.Option(
+        "--queue", help="Only of this queue; flightline.unrouted, of no service, has what nobody listens to."
+    ),
+]
 Reason = Annotated[
     str | None,
-    typer.Option(help="Only of this reason: permanent, unreadable, attempts_exhausted, bug, delivery_limit."),
+    typer.Option(
+        help="Only of this reason: permanent, unreadable, attempts_exhausted, bug, delivery_limit, unrouted."
+    ),
 ]
 ErrorClass = Annotated[
     str | None, typer.Option("--error", help="Only with this class of error, such as TimeoutError.")
@@ -90,6 +97,7 @@ def replay(
 ) -> None:
     """Put dead letters back into their queues, as if they had just arrived; ids and traces stay.
 
+    Those of flightline.unrouted go to whoever listens by now; what nobody listens to stays.
     Replaying what was handled after all changes nothing.
     """
     with session("dead-letters replay", quiet_logs=True) as settings:

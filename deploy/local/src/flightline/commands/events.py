@@ -99,11 +99,14 @@ def _message(body: bytes, event_type: str, event_id: str) -> Message:
 async def _publish(settings: PlatformSettings, message: Message) -> str:
     from flightline.pipeline import SUBSCRIPTIONS  # noqa: PLC0415
     from shared.messaging.bus import open_bus  # noqa: PLC0415
-    from shared.messaging.port import Topology  # noqa: PLC0415
+    from shared.messaging.port import UNROUTED_QUEUE, Topology, UnroutableError  # noqa: PLC0415
 
     topology = Topology(SUBSCRIPTIONS, settings.retry_ladder)
     async with open_bus(settings.bus, topology, service="flightline", start_within=PATIENCE) as bus:
-        await bus.transport.publish(message)
+        try:
+            await bus.transport.publish(message)
+        except UnroutableError as error:
+            raise UnroutableError(f"{error}; it is kept in {UNROUTED_QUEUE}") from error
     return f"published {message.routing_key} {message.event_id}".rstrip()
 
 

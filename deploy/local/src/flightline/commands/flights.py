@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flightline.printable import printable
 from flightline.session import session
 
 if TYPE_CHECKING:
@@ -56,4 +57,4 @@ def _line(flight: Flight) -> str:
     run = flight.run
     about = (run.error or f"{run.image_count} images") if run else ""
     when = f"{flight.updated_at:%Y-%m-%d %H:%M}"
-    return f"{flight.flight_id}  {flight.state.value:<10}  {when}  {flight.name}  {about}"
+    return printable(f"{flight.flight_id}  {flight.state.value:<10}  {when}  {flight.name}  {about}")

@@ -44,7 +44,7 @@ async def found(checks: Sequence[Check], settings: PlatformSettings) -> list[Fin
 async def _found(check: Check, settings: PlatformSettings) -> Finding:
     try:
         async with asyncio.timeout(WITHIN_S):
-            return Finding(check.what, ok=True, says=await check.look(settings))
+            return Finding(check.what, ok=True, says=redact_text(await check.look(settings)))
     except TimeoutError:
         says = f"no answer within {WITHIN_S:.0f} s"
     except Exception as error:  # noqa: BLE001 - whatever is amiss is the finding

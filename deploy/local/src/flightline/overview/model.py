@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from shared.messaging.port import QueueCounts
+from shared.messaging.port import UNROUTED_QUEUE, QueueCounts
 
 OLD_S = 600.0
 """As the alert has it: an event that has waited for longer is waiting for somebody to look."""
@@ -113,6 +113,7 @@ def amiss(found: Overview) -> list[str]:
         *(_unready(each) for each in found.services if each.state == "unready"),
         *(_silent(each, waits) for each in found.services if (waits := _waits_for(each, found))),
         *(text for queue in found.queues if queue.counts for text in _queue(queue, queue.counts)),
+        *_unrouted(found.unrouted),
     ]
 
 
@@ -143,3 +144,12 @@ def _queue(queue: QueueLook, counts: QueueCounts) -> list[str]:
     elif counts.oldest_s is not None and counts.oldest_s > OLD_S:
         said.append(f"the oldest of {counts.ready} in {queue.name} has waited for {counts.oldest_s:.0f} s")
     return said
+
+
+def _unrouted(count: int) -> list[str]:
+    if not count:
+        return []
+    messages = "1 message has" if count == 1 else f"{count} messages have"
+    return [
+        f"{messages} a type that nobody listens to: flightline dead-letters list --queue {UNROUTED_QUEUE}"
+    ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC
 
 from flightline.overview.model import Failure, Item, Line, Overview, QueueLook, ServiceLook, amiss
+from flightline.printable import printable
 from shared.messaging.port import UNROUTED_QUEUE
 
 ITEMS_SHOWN = 8
@@ -26,7 +27,7 @@ def screen(found: Overview) -> str:
         _section("in hand, and first to come", _items(found.work)),
         _section("failed in the last day", map(_failure, found.failures)),
     ]
-    return "\n\n".join(section for section in sections if section)
+    return printable("\n\n".join(section for section in sections if section))
 
 
 QUEUES_HEAD = (

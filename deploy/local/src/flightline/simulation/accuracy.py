@@ -114,7 +114,9 @@ def compare_block(truth: Truth, block: Block) -> GroundAccuracy:
     met = np.linalg.solve(normal[twice], right[twice][..., None])[..., 0]
     errors = met + block.origin - truth.origin - ground[twice]
     possible = seen_by(truth, ground) >= 2  # noqa: PLR2004
-    return _ground_accuracy(ground[twice, :2], errors[:, :2], float(twice.sum() / max(possible.sum(), 1)))
+    return _ground_accuracy(
+        ground[twice, :2], errors[:, :2], float(twice.sum() / max(int(possible.sum()), 1))
+    )
 
 
 def compare_orthophoto(truth: Truth, orthophoto: Path, search_m: float = 3.0) -> GroundAccuracy:

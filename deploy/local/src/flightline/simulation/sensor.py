@@ -38,7 +38,7 @@ def expose(colors: Bytes, development: Development, rng: np.random.Generator) ->
     noise = rng.standard_normal(picture.shape, dtype=np.float32)
     noise *= np.sqrt(picture + 16) * np.float32(development.noise_sigma / 12)
     picture += noise
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return picture.clip(0, 255).astype(np.uint8)
 
 
 def _falloff(height: int, width: int) -> Floats32:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -20,6 +20,7 @@ from shared.messaging.relay import OutboxRelay
 from shared.platform import Platform
 from shared.service import Service
 from shared.state import Collection
+from shared.state.documents import Wake
 from shared.state.owner import process_owner
 
 log = structlog.get_logger(__name__)
@@ -27,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def opened_webdav(
-    settings: Settings, on: Platform, codecs: ScalesImages, wake: Callable[[], None]
+    settings: Settings, on: Platform, codecs: ScalesImages, wake: Wake
 ) -> AsyncIterator[WebdavMode]:
     """Open the mode; it does nothing before it is run.
 
