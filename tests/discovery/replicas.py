@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.support.zygote import Child, Zygote
 
 READY_WITHIN_S = 60.0
 LISTEN_AGAIN_S = 0.05
@@ -22,7 +22,8 @@ class Replica:
     port: int
     environment: Mapping[str, str]
     log: Path
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    parent: Zygote
+    _child: Child | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -32,29 +33,22 @@ class Replica:
     async def start(self) -> None:
         """Start it, and return once it answers."""
         self.kill()  # what ran before
-        self._process = self._begun()
+        self._child = self._begun()
         give_up_s = time.monotonic() + READY_WITHIN_S
         while not await self._answers():
-            if self._process.poll() is not None or time.monotonic() > give_up_s:
+            if self._child.is_over() or time.monotonic() > give_up_s:
                 raise AssertionError(f"discovery did not start: {self.said()}")
             await asyncio.sleep(LISTEN_AGAIN_S)
 
-    def _begun(self) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [str(Path(sys.executable).with_name("discovery"))],
-                env={**self.environment, "DISCOVERY_PORT": str(self.port)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+    def _begun(self) -> Child:
+        environment = {**self.environment, "DISCOVERY_PORT": str(self.port)}
+        return self.parent.start("discovery.main:run", ["discovery"], environment, self.log)
 
     def kill(self) -> None:
         """End it as a power cut would, if it runs."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        if self._child is not None:
+            self._child.close()
+            self._child = None
 
     def said(self) -> str:
         """Return the end of its log."""

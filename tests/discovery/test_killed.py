@@ -32,6 +32,7 @@ from tests.support.processes import free_port
 from tests.support.rabbitmq import session_rabbitmq
 from tests.support.tapis import USER, TapisServer
 from tests.support.webodm import WebODMServer, webodm_server
+from tests.support.zygote import zygote
 
 KILLS = int(os.environ.get("FLIGHTLINE_TEST_KILLS", "0"))
 """How many, instead of each test's own number."""
@@ -181,9 +182,10 @@ async def fire(folder: Path, replicas: int, **backends: str) -> AsyncIterator[Fi
         await on.store.declare(FLIGHTS, PROJECTS, COUNTERS, LOGINS)
         column = Column(folder / "home", backends=backends | _access(server), own=OWN)
         own = {"DISCOVERY_WEBODM_URL": webodm.url, "DISCOVERY_PUBLIC_URL": url}
+        parent = stack.enter_context(zygote("discovery.main", "discovery.resources"))
         ports = [int(url.rpartition(":")[2]), *(free_port() for _ in range(replicas - 1))]
         alive = [
-            Replica(port, column.environment | own, folder / f"discovery-{number}.log")
+            Replica(port, column.environment | own, folder / f"discovery-{number}.log", parent)
             for number, port in enumerate(ports)
         ]
         for replica in alive:

@@ -1,11 +1,10 @@
 """kill -9 of the gateway at any moment: one finished task, whole products, one completion."""
 
 import asyncio
+import os
 import signal
-import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,24 +17,21 @@ from shared.platform import Platform
 from tests.odm_gateway.test_loops import new_task
 from tests.support.gateway import completions
 from tests.support.gateway_process import scripted_engine, task_loop
+from tests.support.zygote import Child, Zygote
 
-ROOT = Path(__file__).parents[2]
 
-
-@asynccontextmanager
-async def gateway_process(
-    home: Path, behaviour: str = "work_slowly", *, lease_s: float = 30
-) -> AsyncIterator[Process]:
+@contextmanager
+def gateway_process(
+    parent: Zygote, home: Path, behaviour: str = "work_slowly", *, lease_s: float = 30
+) -> Iterator[Child]:
     """Run a gateway of its own, and kill it at the end of the block."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.gateway_process", str(home), behaviour, str(lease_s), cwd=ROOT
-    )
+    command = ["gateway_process", str(home), behaviour, str(lease_s)]
+    main = "tests.support.gateway_process:run"
+    child = parent.start(main, command, os.environ, home.with_suffix(".log"))
     try:
-        yield process
+        yield child
     finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-        await process.wait()
+        child.close()
 
 
 async def until(loop: TaskLoop, key: str, reached: str) -> Task:
@@ -58,14 +54,14 @@ async def until(loop: TaskLoop, key: str, reached: str) -> Task:
     "moments", [["begun"], ["half done", "half done", "nearly done"], ["finished"]], ids="-".join
 )
 async def test_a_killed_gateways_task_is_finished_by_its_successor(
-    platform: Platform, moments: list[str]
+    forking: Zygote, platform: Platform, moments: list[str]
 ) -> None:
     loop = await task_loop(platform, scripted_engine(platform, "work_slowly"))
     key = await new_task(loop, str(uuid4()))
     for moment in moments:
-        async with gateway_process(platform.settings.home):
+        with gateway_process(forking, platform.settings.home):
             await until(loop, key, moment)
-    async with gateway_process(platform.settings.home):
+    with gateway_process(forking, platform.settings.home):
         task = await until(loop, key, "tidied")
     assert task.status is Status.COMPLETED
     assert [await platform.objects.stat(f"products/{key}/{asset}") is not None for asset in task.assets] == [
@@ -76,15 +72,17 @@ async def test_a_killed_gateways_task_is_finished_by_its_successor(
     assert len(console) == len(set(console))
 
 
-async def test_a_gateway_that_froze_does_not_spoil_its_successors_work(platform: Platform) -> None:
+async def test_a_gateway_that_froze_does_not_spoil_its_successors_work(
+    forking: Zygote, platform: Platform
+) -> None:
     loop = await task_loop(platform, scripted_engine(platform, "work_slowly"))
     key = await new_task(loop, str(uuid4()))
-    async with gateway_process(platform.settings.home, lease_s=2) as frozen:
+    with gateway_process(forking, platform.settings.home, lease_s=2) as frozen:
         await until(loop, key, "half done")
-        frozen.send_signal(signal.SIGSTOP)
-        async with gateway_process(platform.settings.home, lease_s=2):
+        frozen.signal(signal.SIGSTOP)
+        with gateway_process(forking, platform.settings.home, lease_s=2):
             task = await until(loop, key, "finished")
-            frozen.send_signal(signal.SIGCONT)
+            frozen.signal(signal.SIGCONT)
             await asyncio.sleep(1)
     after = (await loop.tasks.load(key)).body
     assert (task.status, after.run) == (Status.COMPLETED, task.run)

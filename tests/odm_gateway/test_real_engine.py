@@ -19,6 +19,7 @@ from tests.odm_gateway.test_handlers import TABLE
 from tests.odm_gateway.test_kill import gateway_process
 from tests.support.gateway import GatewayClient, completions, running_gateway
 from tests.support.gateway_process import scripted_engine, task_loop
+from tests.support.zygote import Zygote
 
 COARSE = FlightOptions(process=(Option(name="feature-quality", value="lowest"),))
 
@@ -73,7 +74,7 @@ async def test_a_staged_flight_becomes_an_orthophoto(tmp_path: Path) -> None:
 
 @pytest.mark.long
 async def test_killed_at_any_stage_the_orthophoto_is_finished_once(
-    platform: Platform, tmp_path: Path
+    forking: Zygote, platform: Platform, tmp_path: Path
 ) -> None:
     loop = await task_loop(platform, scripted_engine(platform, "real"))
     event = await staged_flight(platform, tmp_path / "flight", photos=12)
@@ -82,9 +83,9 @@ async def test_killed_at_any_stage_the_orthophoto_is_finished_once(
     )
     [document] = (await loop.tasks.find({})).items
     for percent in (8, 30, 60, 90):
-        async with gateway_process(platform.settings.home, "real"):
+        with gateway_process(forking, platform.settings.home, "real"):
             await reached(loop, document.id, percent)
-    async with gateway_process(platform.settings.home, "real"):
+    with gateway_process(forking, platform.settings.home, "real"):
         task = await reached(loop, document.id, 100)
     assert task.status is Status.COMPLETED
     assert len({event.id for event in await completions(platform)}) == 1

@@ -14,6 +14,7 @@ from aiohttp import web
 from tests.support.archives import archive
 from tests.support.gateway_server import GatewayServer, RunningServer
 from tests.support.web_archives import serving
+from tests.support.zygote import Zygote
 
 MIB = 1 << 20
 FAILED = 30
@@ -56,9 +57,11 @@ async def killed_after(server: RunningServer, seconds: float, work: asyncio.Task
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))])
-async def test_an_upload_goes_on_after_its_gateway_was_killed(tmp_path: Path, seed: int) -> None:
+async def test_an_upload_goes_on_after_its_gateway_was_killed(
+    forking: Zygote, tmp_path: Path, seed: int
+) -> None:
     rng = random.Random(seed)
-    gateway = GatewayServer(tmp_path / "home")
+    gateway = GatewayServer(forking, tmp_path / "home")
     async with gateway.running() as server:
         uuid = (await posted(server, "/task/new/init", files={"name": (None, "a")}))["uuid"]
         await killed_after(server, rng.uniform(0, 0.15), asyncio.create_task(sent(server, uuid)))
@@ -77,8 +80,8 @@ async def test_an_upload_goes_on_after_its_gateway_was_killed(tmp_path: Path, se
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))])
-async def test_a_request_that_is_killed_leaves_no_task(tmp_path: Path, seed: int) -> None:
-    gateway = GatewayServer(tmp_path / "home", {"ODM_GATEWAY_CLEANUP_UPLOADS": "PT1S"})
+async def test_a_request_that_is_killed_leaves_no_task(forking: Zygote, tmp_path: Path, seed: int) -> None:
+    gateway = GatewayServer(forking, tmp_path / "home", {"ODM_GATEWAY_CLEANUP_UPLOADS": "PT1S"})
     files = [("images", (name, content)) for name, content in FILES.items()]
     async with gateway.running() as server:
         asked = asyncio.create_task(posted(server, "/task/new", files=files))
@@ -99,7 +102,7 @@ async def test_a_request_that_is_killed_leaves_no_task(tmp_path: Path, seed: int
 
 @pytest.mark.parametrize("at", [0.3, pytest.param(0.8, marks=pytest.mark.long)])
 async def test_the_intake_of_an_archive_goes_on_after_its_gateway_was_killed(
-    tmp_path: Path, at: float
+    forking: Zygote, tmp_path: Path, at: float
 ) -> None:
     content = archive(FILES)
     asked = 0
@@ -114,7 +117,7 @@ async def test_the_intake_of_an_archive_goes_on_after_its_gateway_was_killed(
             await asyncio.sleep(0.05)
         return response
 
-    gateway = GatewayServer(tmp_path / "home", {"ODM_GATEWAY_ALLOW_PRIVATE_URLS": "true"})
+    gateway = GatewayServer(forking, tmp_path / "home", {"ODM_GATEWAY_ALLOW_PRIVATE_URLS": "true"})
     async with serving(slowly) as url:
         async with gateway.running() as server:
             uuid = (await posted(server, "/task/new", data={"zipurl": url}))["uuid"]

@@ -15,6 +15,7 @@ from tests.support.gateway import running_gateway
 from tests.support.gateway_server import GatewayServer
 from tests.support.small_disk import CannotMountError, small_disk
 from tests.support.uploading import BOUNDARY, commit, contents, form, init, part, stored_keys, upload
+from tests.support.zygote import Zygote
 
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 MIB = 1 << 20
@@ -48,8 +49,10 @@ async def begun(client: httpx.AsyncClient) -> str:
 
 @pytest.mark.parametrize("size_mib", [100, pytest.param(800, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("path", "files"), [("/task/new", 1), ("/task/new", 4), ("UPLOAD", 1)])
-async def test_memory_does_not_grow_with_a_file(tmp_path: Path, path: str, files: int, size_mib: int) -> None:
-    async with GatewayServer(tmp_path / "home").running() as server:
+async def test_memory_does_not_grow_with_a_file(
+    forking: Zygote, tmp_path: Path, path: str, files: int, size_mib: int
+) -> None:
+    async with GatewayServer(forking, tmp_path / "home").running() as server:
         http = server.http
         path = await begun(http) if path == "UPLOAD" else path
         await http.post("/task/new", content=large_form(MIB), headers=FORM)  # whatever is loaded late
@@ -59,8 +62,10 @@ async def test_memory_does_not_grow_with_a_file(tmp_path: Path, path: str, files
 
 
 @pytest.mark.parametrize("at_once", [16, pytest.param(80, marks=pytest.mark.long)])
-async def test_memory_does_not_grow_with_the_number_of_clients(tmp_path: Path, at_once: int) -> None:
-    async with GatewayServer(tmp_path / "home").running() as server:
+async def test_memory_does_not_grow_with_the_number_of_clients(
+    forking: Zygote, tmp_path: Path, at_once: int
+) -> None:
+    async with GatewayServer(forking, tmp_path / "home").running() as server:
         path = await begun(server.http)
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(base_url=server.http.base_url, timeout=110, limits=limits) as http:

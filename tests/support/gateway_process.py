@@ -1,6 +1,6 @@
 """A gateway of its own process, with scripted workers and without HTTP, to be killed at any moment.
 
-``python -m tests.support.gateway_process HOME BEHAVIOUR LEASE_S``
+``gateway_process HOME BEHAVIOUR LEASE_S``
 """
 
 from __future__ import annotations
@@ -69,5 +69,6 @@ async def run_gateway(home: Path, behaviour: str, lease_s: float) -> None:
                 group.create_task(work())
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Do what the command line says."""
     asyncio.run(run_gateway(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])))

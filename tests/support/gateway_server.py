@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,24 +13,31 @@ import httpx
 import psutil
 
 from tests.support.processes import free_port
+from tests.support.zygote import Child, Zygote
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
     """A server that answers."""
 
-    process: psutil.Process
+    child: Child
     http: httpx.AsyncClient
+
+    @property
+    def process(self) -> psutil.Process:
+        """Return it as the system sees it."""
+        return psutil.Process(self.child.pid)
 
     def kill(self) -> None:
         """End it as a lost machine would."""
-        self.process.kill()
+        self.child.strike()
 
 
 @dataclass(frozen=True)
 class GatewayServer:
     """``odm-gateway`` with the simulated engine and all that it keeps in one folder."""
 
+    parent: Zygote
     home: Path
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -41,18 +47,19 @@ class GatewayServer:
         port = free_port()
         ours = {"FLIGHTLINE_HOME": str(self.home), "ODM_GATEWAY_ENGINE": "simulate"}
         environment = {**os.environ, **ours, "ODM_GATEWAY_PORT": str(port), **self.settings}
-        command = str(Path(sys.executable).with_name("odm-gateway"))
-        process = await asyncio.create_subprocess_exec(command, env=environment)
+        log = self.home.with_suffix(".log")
+        child = self.parent.start("odm_gateway.main:run", ["odm-gateway"], environment, log)
         try:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
                 async with asyncio.timeout(60):
                     while not await _answers(client):
                         await asyncio.sleep(0.1)
-                yield RunningServer(psutil.Process(process.pid), client)
+                yield RunningServer(child, client)
         finally:
-            with suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
+            try:
+                await asyncio.to_thread(child.end)
+            finally:
+                child.close()
 
 
 async def _answers(client: httpx.AsyncClient) -> bool:

@@ -1,7 +1,7 @@
 """A process that works on a document store until it is done or killed, and tells what was acknowledged.
 
-Run as ``python -m tests.support.store_child write|count|claim URL NAME``; it prints one line per
-acknowledged operation: an id and, behind a space, its revision.
+Run as ``store_child write|count|claim URL NAME``; it prints one line per acknowledged operation: an id and,
+behind a space, its revision.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.state.port import (
 
 THINGS = CollectionSpec("things", (Index(("state", "n")), Index(("name",), unique=True)))
 COUNTER = "counter"
-COUNTS = 50
+COUNTS = 20
 
 
 def tell(record_id: str, revision: int) -> None:
@@ -95,5 +95,6 @@ async def main(task: str, url: str, name: str) -> None:
         await {"write": write, "count": count, "claim": claim}[task](store, name)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Do what the command line says."""
     asyncio.run(main(*sys.argv[1:]))

@@ -130,7 +130,7 @@ def test_the_largest_box_is_the_largest_of_all(rows: list[tuple[int, int]]) -> N
 
 def _largest(first: NDArray[np.int64], after: NDArray[np.int64]) -> int:
     sizes = [
-        (top - bottom) * (after[bottom:top].min() - first[bottom:top].max())
+        (top - bottom) * int(after[bottom:top].min() - first[bottom:top].max())
         for bottom in range(len(first))
         for top in range(bottom + 1, len(first) + 1)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
@@ -38,7 +40,8 @@ def create_app(settings: Settings | None = None, platform: Platform | None = Non
         settings=settings,
         description=PURPOSE,
     )
-    app.openapi_schema = described(app.openapi(), pages.swagger())
+    generated = app.openapi
+    app.openapi = cache(lambda: described(generated(), pages.swagger()))  # type: ignore[method-assign] # when asked
     app.add_exception_handler(HTTPException, unknown_path)
     app.add_middleware(Heads)
     app.add_middleware(Cors)

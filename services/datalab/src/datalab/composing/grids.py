@@ -176,6 +176,6 @@ def common_rows(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return for each row of a grid the columns that all outlines cover: the first, and the one after."""
     ranges = [covered_columns(x, y, shape) for x, y in edges]
-    first = np.max([low for low, _ in ranges], axis=0)
-    after = np.min([high for _, high in ranges], axis=0)
+    first = np.stack([low for low, _ in ranges]).max(axis=0)
+    after = np.stack([high for _, high in ranges]).min(axis=0)
     return first, after

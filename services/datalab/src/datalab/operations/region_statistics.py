@@ -123,7 +123,7 @@ def _statistics(frame: Frame, region: Region | None, name: str) -> Mapping[str, 
     counts = np.zeros(4, np.int64)
     for values, bad in _parts(frame, region):
         known = np.isfinite(values)
-        counts += values.size, (known & ~bad).sum(), values.size - known.sum(), bad.sum()
+        counts += np.array((values.size, (known & ~bad).sum(), values.size - known.sum(), bad.sum()))
     pixels, count, nan_count, bad_count = counts.tolist()
     if not pixels:
         raise OperationError(f"{region.text if region else 'the image'} has no pixel of {name}")

@@ -110,7 +110,7 @@ def as_complex(points: NDArray[np.float32]) -> Complexes:
 def fit_similarity(source: Complexes, target: Complexes) -> tuple[complex, complex]:
     """Return ``turn`` and ``shift`` that bring ``turn * source + shift`` nearest to ``target``."""
     centered = source - source.mean()
-    turn = np.vdot(centered, target - target.mean()) / max(np.vdot(centered, centered).real, 1e-12)
+    turn = np.vdot(centered, target - target.mean()) / max(float(np.vdot(centered, centered).real), 1e-12)
     return complex(turn), complex(target.mean() - turn * source.mean())
 
 
