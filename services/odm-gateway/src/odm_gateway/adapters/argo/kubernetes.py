@@ -19,8 +19,8 @@ from shared.retry_after import read_retry_after
 
 Manifest = dict[str, Any]
 
-REQUESTS_AT_ONCE = 16
-"""Watches aside: API servers queue and refuse what comes faster."""
+REQUESTS_AT_ONCE = 8
+"""Watches aside: API servers queue and refuse what comes faster, and every call looks at all connections."""
 SILENCE_S = 15.0
 """How much longer than it was asked to last a watch may be silent: then its connection is dead."""
 TRIES_IF_BUSY = 4
