@@ -76,12 +76,10 @@ def test_kubectl_is_told_of_objects_that_the_chart_makes(words: list[str]) -> No
     known |= {f"svc/{RELEASE}-{name}" for name in of_kind(documents, "Service")}
     assert {word for word in words if re.match(r"(?:deploy|svc)/", word)} <= known
     assert NAMESPACE in words
-    for label in (word for word in words if word.startswith("app.kubernetes.io/")):
-        name, _, value = label.partition("=")
-        assert (
-            of_kind(documents, "Deployment")["ingest"]["spec"]["template"]["metadata"]["labels"][name]
-            == value
-        )
+    labels = of_kind(documents, "Deployment")["ingest"]["spec"]["template"]["metadata"]["labels"]
+    selectors = ",".join(word for word in words if word.startswith("app.kubernetes.io/"))
+    for name, unlike, value in re.findall(r"([^=!,]+)(!?)=([^,]+)", selectors):
+        assert (labels[name] == value) is not bool(unlike)
     if "port-forward" in words:
         [service] = [word.removeprefix(f"svc/{RELEASE}-") for word in words if word.startswith("svc/")]
         assert of_kind(documents, "Service")[service]["spec"]["ports"][0]["port"] == int(words[-1])

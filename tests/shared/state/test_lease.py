@@ -17,7 +17,7 @@ from shared.state.lease import hold
 from shared.state.open import open_store
 from shared.state.port import CollectionSpec, Index
 
-SHORT = timedelta(seconds=0.3)
+SHORT = timedelta(seconds=0.9)
 LONG = timedelta(minutes=5)
 
 
@@ -50,7 +50,7 @@ async def test_a_held_lease_outlives_its_first_term(tasks: Collection[Task]) -> 
     await tasks.claim({"state": "new"}, owner="me", hold=SHORT)
 
     async with hold(tasks, "1", "me", SHORT):
-        await asyncio.sleep(1)
+        await asyncio.sleep(2 * SHORT.total_seconds())
         assert await owner(tasks) == "me"
         assert await tasks.claim({"state": "new"}, owner="other", hold=SHORT) is None
 
@@ -61,7 +61,7 @@ async def test_nobody_renews_after_the_block(tasks: Collection[Task]) -> None:
         pass
     assert await owner(tasks) == "me"
 
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(1.2 * SHORT.total_seconds())
     assert await owner(tasks) is None
 
 

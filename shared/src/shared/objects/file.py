@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -107,13 +107,10 @@ class FileObjects:
         """
         path = self._path(key)
         check_range(start, end)
-        with errors_translated(path), _found(key):
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            file = await finished(lambda: os.open(self._confined(path, key), flags))
-        try:
+        with ExitStack() as stack:
+            with errors_translated(path), _found(key):
+                file = await finished(lambda: self._open(key, path, stack))
             yield _chunks(file, start, end, path)
-        finally:
-            os.close(file)
 
     async def read(self, key: str, *, at_most: int = 64 << 20) -> bytes:
         """Return a small object whole.
@@ -232,6 +229,12 @@ class FileObjects:
 
     def _walk(self, folder: Path, before: str, prefix: str, after: str) -> Iterator[StoredObject]:
         yield from walk(self._confined(folder, prefix), before, prefix, after)
+
+    def _open(self, key: str, path: Path, stack: ExitStack) -> int:
+        """Open a file that ``stack`` closes, also if nobody waits for it any more."""
+        file = os.open(self._confined(path, key), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        stack.callback(os.close, file)
+        return file
 
     def _put_small(self, content: bytes, publish: Callable[[Incoming], StoredObject]) -> StoredObject:
         with Incoming(self._temporary) as incoming:

@@ -7,13 +7,14 @@ import errno
 import os
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from shared.errors import InvalidInputError, NotFoundError, TransientError
 from shared.objects.port import ObjectStore, StoredObject
+from shared.objects.receive import finished
 from shared.sources.port import (
     Capabilities,
     Entry,
@@ -66,13 +67,11 @@ class FolderSource:
     async def open(self, entry: Entry, offset_bytes: int = 0) -> AsyncIterator[AsyncIterator[bytes]]:
         """Read a file in chunks, and check at the end that it stayed the same."""
         check_offset(self, entry, offset_bytes)
-        file = await asyncio.to_thread(self._open, entry)
-        try:
+        with ExitStack() as stack:
+            file = await finished(lambda: self._open(entry, stack))
             os.lseek(file, offset_bytes, os.SEEK_SET)
             yield _chunks(file, entry)
             _check_unchanged(file, entry)
-        finally:
-            await asyncio.to_thread(os.close, file)
 
     def local_path(self, entry: Entry) -> Path | None:
         """Return the file's path."""
@@ -132,7 +131,8 @@ class FolderSource:
             raise SourceForbiddenError(f"{whole} leads out of {self.root}")
         return whole
 
-    def _open(self, entry: Entry) -> int:
+    def _open(self, entry: Entry, stack: ExitStack) -> int:
+        """Open a file that ``stack`` closes, also if nobody waits for it any more."""
         path = self._confined(entry.path)
         try:
             file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -140,11 +140,8 @@ class FolderSource:
             raise SourceChangedError(f"{path} is gone since it was listed") from None
         except OSError as error:
             raise _translated(error, path) from error
-        try:
-            _check_unchanged(file, entry)
-        except SourceChangedError:
-            os.close(file)
-            raise
+        stack.callback(os.close, file)
+        _check_unchanged(file, entry)
         return file
 
 

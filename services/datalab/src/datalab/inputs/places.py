@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import stat
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from datalab.domain.computations import InputFile
 from datalab.domain.users import Caller
 from datalab.operations.operation import FileRef, OperationError
 from shared.errors import NotFoundError, PermanentError, TransientError
+from shared.objects.receive import finished
 from shared.settings import PlatformSettings
 
 CHUNK_BYTES = 1 << 20
@@ -67,7 +68,8 @@ class Buckets:
                 if answer["ETag"].strip('"') != file.place:
                     raise changed
                 async with answer["Body"] as body:
-                    with await asyncio.to_thread(to.open, "xb") as target:
+                    with ExitStack() as stack:
+                        target = await finished(lambda: stack.enter_context(to.open("xb")))
                         while chunk := await body.read(CHUNK_BYTES):
                             size_bytes += await asyncio.to_thread(target.write, chunk)
         except NotFoundError:
