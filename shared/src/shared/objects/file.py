@@ -37,10 +37,11 @@ from shared.objects.keys import (
     uri_to_key,
 )
 from shared.objects.port import CHUNK_BYTES, NoUrlError, ObjectExistsError, Parts, Shown, StoredObject
-from shared.objects.receive import finished, receive
+from shared.objects.receive import receive
 from shared.objects.signing import Signer
 from shared.objects.walk import described, walk
 from shared.streams import Chunk
+from shared.threads import entered, finished
 
 LIST_AT_ONCE = 256
 LEFTOVER_AGE = timedelta(days=1)
@@ -109,7 +110,7 @@ class FileObjects:
         check_range(start, end)
         with ExitStack() as stack:
             with errors_translated(path), _found(key):
-                file = await finished(lambda: self._open(key, path, stack))
+                file = await entered(stack, lambda: _reading(self._confined(path, key)))
             yield _chunks(file, start, end, path)
 
     async def read(self, key: str, *, at_most: int = 64 << 20) -> bytes:
@@ -230,12 +231,6 @@ class FileObjects:
     def _walk(self, folder: Path, before: str, prefix: str, after: str) -> Iterator[StoredObject]:
         yield from walk(self._confined(folder, prefix), before, prefix, after)
 
-    def _open(self, key: str, path: Path, stack: ExitStack) -> int:
-        """Open a file that ``stack`` closes, also if nobody waits for it any more."""
-        file = os.open(self._confined(path, key), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        stack.callback(os.close, file)
-        return file
-
     def _put_small(self, content: bytes, publish: Callable[[Incoming], StoredObject]) -> StoredObject:
         with Incoming(self._temporary) as incoming:
             incoming.write([content])
@@ -313,6 +308,15 @@ def _found(key: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError(f"there is no object {key}") from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[int]:
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 async def _chunks(file: int, start: int, end: int | None, path: Path) -> AsyncIterator[bytes]:

@@ -14,7 +14,7 @@ from shared.errors import InvalidInputError, NotFoundError
 from shared.objects.disk import BLOCK_BYTES, About, Incoming, errors_translated
 from shared.objects.part_hashes import PartHashes
 from shared.objects.port import ContentError, Part, StoredObject
-from shared.objects.receive import finished
+from shared.threads import finished
 
 _UPLOAD = re.compile(r"parts-[0-9a-f]{32}")
 

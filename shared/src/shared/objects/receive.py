@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -12,22 +11,11 @@ from shared.errors import NotFoundError
 from shared.objects.disk import Incoming
 from shared.objects.port import ContentError
 from shared.streams import Chunk
+from shared.threads import finished
 
 T = TypeVar("T")
 
 BUFFER_BYTES = 4 << 20
-
-
-async def finished(function: Callable[[], T]) -> T:
-    """Run ``function`` in a thread; when cancelled, wait for its end first: then its files can be closed."""
-    running = asyncio.ensure_future(asyncio.to_thread(function))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        while not running.done():
-            with suppress(asyncio.CancelledError):  # anyio, below Starlette, cancels again and again
-                await asyncio.wait([running])
-        raise
 
 
 async def receive(incoming: Incoming, content: AsyncIterator[Chunk] | Path, size_bytes: int | None) -> None:

@@ -39,7 +39,7 @@ from shared.objects.port import (
     Shown,
     StoredObject,
 )
-from shared.objects.receive import finished, receive
+from shared.objects.receive import receive
 from shared.objects.s3_body import HashedBody
 from shared.objects.s3_client import Server, s3_sender
 from shared.objects.s3_errors import s3_errors, status_of
@@ -59,6 +59,7 @@ from shared.objects.s3_upload import (
     send_parts,
 )
 from shared.streams import Chunk, nothing
+from shared.threads import finished
 
 COPY_AT_ONCE_BYTES = 5 << 30
 """More than this, S3 copies in parts only."""

@@ -6,15 +6,14 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from shared.errors import InvalidInputError, NotFoundError, TransientError
 from shared.objects.port import ObjectStore, StoredObject
-from shared.objects.receive import finished
 from shared.sources.port import (
     Capabilities,
     Entry,
@@ -24,6 +23,7 @@ from shared.sources.port import (
     SourceForbiddenError,
     check_offset,
 )
+from shared.threads import entered
 
 CHUNK_BYTES = 1 << 20
 
@@ -68,7 +68,7 @@ class FolderSource:
         """Read a file in chunks, and check at the end that it stayed the same."""
         check_offset(self, entry, offset_bytes)
         with ExitStack() as stack:
-            file = await finished(lambda: self._open(entry, stack))
+            file = await entered(stack, lambda: self._open(entry))
             os.lseek(file, offset_bytes, os.SEEK_SET)
             yield _chunks(file, entry)
             _check_unchanged(file, entry)
@@ -131,8 +131,8 @@ class FolderSource:
             raise SourceForbiddenError(f"{whole} leads out of {self.root}")
         return whole
 
-    def _open(self, entry: Entry, stack: ExitStack) -> int:
-        """Open a file that ``stack`` closes, also if nobody waits for it any more."""
+    @contextmanager
+    def _open(self, entry: Entry) -> Iterator[int]:
         path = self._confined(entry.path)
         try:
             file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -140,9 +140,11 @@ class FolderSource:
             raise SourceChangedError(f"{path} is gone since it was listed") from None
         except OSError as error:
             raise _translated(error, path) from error
-        stack.callback(os.close, file)
-        _check_unchanged(file, entry)
-        return file
+        try:
+            _check_unchanged(file, entry)
+            yield file
+        finally:
+            os.close(file)
 
 
 async def _chunks(file: int, entry: Entry) -> AsyncIterator[bytes]:

@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING
 
 from datalab.operations.operation import OperationError
 from shared.errors import InvalidInputError, StorageFullError, TransientError
-from shared.objects.receive import finished
 from shared.retry_after import read_retry_after
+from shared.threads import entered
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -85,8 +85,8 @@ async def download(
 async def _written(answer: ClientResponse, to: Path, what: str, at_most_bytes: int) -> str:
     """Write a body piece by piece; return its MD5, by which archives name content."""
     digest, size_bytes = hashlib.md5(usedforsecurity=False), 0
-    with ExitStack() as stack:  # which closes the file, also if this is canceled while it is opened
-        file = await finished(lambda: stack.enter_context(to.open("xb")))
+    with ExitStack() as stack:
+        file = await entered(stack, lambda: to.open("xb"))
         async for chunk in answer.content.iter_chunked(WRITE_BYTES):
             size_bytes += len(chunk)
             if size_bytes > at_most_bytes:

@@ -15,8 +15,8 @@ from datalab.domain.computations import InputFile
 from datalab.domain.users import Caller
 from datalab.operations.operation import FileRef, OperationError
 from shared.errors import NotFoundError, PermanentError, TransientError
-from shared.objects.receive import finished
 from shared.settings import PlatformSettings
+from shared.threads import entered
 
 CHUNK_BYTES = 1 << 20
 
@@ -69,7 +69,7 @@ class Buckets:
                     raise changed
                 async with answer["Body"] as body:
                     with ExitStack() as stack:
-                        target = await finished(lambda: stack.enter_context(to.open("xb")))
+                        target = await entered(stack, lambda: to.open("xb"))
                         while chunk := await body.read(CHUNK_BYTES):
                             size_bytes += await asyncio.to_thread(target.write, chunk)
         except NotFoundError:
